@@ -1,0 +1,194 @@
+//! Time as a dependency: everything in the engine that waits or measures asks a [`Clock`].
+//!
+//! The engine spans several threads, each with a timer of its own, so pausing one runtime's time is not enough to
+//! test it. A [`ManualClock`] stands still until a test moves it, and then wakes whoever waited for that moment.
+//!
+//! ```
+//! use std::time::Duration;
+//! use gen_api::clock::{Clock, ManualClock};
+//!
+//! let clock = ManualClock::new();
+//! clock.advance(Duration::from_millis(250));
+//! assert_eq!(clock.now(), Duration::from_millis(250));
+//! ```
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use tokio::{runtime::Handle, time::Instant};
+
+/// A pause that a [`Clock`] hands out; it is done when the clock has reached the moment.
+pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A source of time that never goes back.
+pub trait Clock: fmt::Debug + Send + Sync + 'static {
+    /// The time since some fixed moment of this clock; only differences mean anything.
+    fn now(&self) -> Duration;
+
+    /// A future that is done once `duration` has passed, counted from this call.
+    ///
+    /// It may be polled on any thread, inside a tokio runtime or outside of one.
+    fn sleep(&self, duration: Duration) -> Sleep;
+}
+
+/// The real, monotonic time, with timers driven by one tokio runtime.
+///
+/// The runtime must be running for a [`sleep`](Clock::sleep) to end; the engine uses one of its own.
+#[derive(Clone, Debug)]
+pub struct SystemClock {
+    origin: Instant,
+    timers: Handle,
+}
+
+impl SystemClock {
+    /// A clock whose timers live in the runtime behind `timers`; its time starts at zero now.
+    #[must_use]
+    pub fn new(timers: Handle) -> Self {
+        Self {
+            origin: Instant::now(),
+            timers,
+        }
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Duration {
+        self.origin.elapsed()
+    }
+
+    fn sleep(&self, duration: Duration) -> Sleep {
+        // A timer belongs to the runtime that is entered while it is made, wherever it is polled later.
+        let _entered = self.timers.enter();
+        Box::pin(tokio::time::sleep(duration))
+    }
+}
+
+/// A clock that stands still until [`advance`](Self::advance) moves it: for tests, the embedder's included.
+///
+/// Clones share one time.
+#[derive(Clone, Debug, Default)]
+pub struct ManualClock {
+    state: Arc<Mutex<ManualState>>,
+}
+
+#[derive(Debug, Default)]
+struct ManualState {
+    now: Duration,
+    next_sleeper: u64,
+    /// Who waits, by the moment waited for; the number tells sleepers of the same moment apart.
+    sleepers: BTreeMap<(Duration, u64), Waker>,
+}
+
+impl ManualClock {
+    /// A clock at time zero.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Moves the time forward and wakes everybody whose moment has come, the earliest first.
+    pub fn advance(&self, by: Duration) {
+        let due = {
+            let mut state = self.state.lock();
+            state.now += by;
+            let first_later = (state.now + Duration::from_nanos(1), 0);
+            let later = state.sleepers.split_off(&first_later);
+            std::mem::replace(&mut state.sleepers, later)
+        };
+        for waker in due.into_values() {
+            waker.wake();
+        }
+    }
+
+    /// How many pauses are waiting for their moment: lets a test advance only once the code under test waits.
+    #[must_use]
+    pub fn sleepers(&self) -> usize {
+        self.state.lock().sleepers.len()
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Duration {
+        self.state.lock().now
+    }
+
+    fn sleep(&self, duration: Duration) -> Sleep {
+        let mut state = self.state.lock();
+        let key = (state.now + duration, state.next_sleeper);
+        state.next_sleeper += 1;
+        drop(state);
+        Box::pin(ManualSleep {
+            key,
+            state: Arc::clone(&self.state),
+        })
+    }
+}
+
+struct ManualSleep {
+    key: (Duration, u64),
+    state: Arc<Mutex<ManualState>>,
+}
+
+impl Future for ManualSleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state.lock();
+        if state.now >= self.key.0 {
+            return Poll::Ready(());
+        }
+        state.sleepers.insert(self.key, cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for ManualSleep {
+    fn drop(&mut self) {
+        self.state.lock().sleepers.remove(&self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn a_manual_sleep_ends_exactly_when_its_moment_comes() {
+        let clock = ManualClock::new();
+        let mut sleep = clock.sleep(Duration::from_millis(10));
+        assert!(sleep.as_mut().now_or_never().is_none());
+        assert_eq!(clock.sleepers(), 1);
+        clock.advance(Duration::from_millis(9));
+        assert!(sleep.as_mut().now_or_never().is_none());
+        clock.advance(Duration::from_millis(1));
+        assert_eq!(clock.sleepers(), 0);
+        assert!(sleep.as_mut().now_or_never().is_some());
+    }
+
+    #[test]
+    fn a_dropped_manual_sleep_leaves_nothing_behind() {
+        let clock = ManualClock::new();
+        let mut sleep = clock.sleep(Duration::from_millis(10));
+        assert!(sleep.as_mut().now_or_never().is_none());
+        drop(sleep);
+        assert_eq!(clock.sleepers(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_system_clock_counts_with_its_runtime() {
+        let clock = SystemClock::new(Handle::current());
+        let before = clock.now();
+        clock.sleep(Duration::from_secs(3)).await;
+        assert!(clock.now() - before >= Duration::from_secs(3));
+    }
+}
