@@ -1,3 +1,34 @@
 //! OTP's supervision for actix actors.
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), warn(clippy::expect_used, clippy::unwrap_used))]
+
+mod child_ref;
+mod child_spec;
+mod control;
+mod driver;
+mod exit;
+mod intensity;
+mod launch;
+mod monitor;
+mod observer;
+mod placement;
+mod slot;
+mod supervisor;
+
+pub use self::{
+    child_ref::{CallError, CastError, ChildRef},
+    child_spec::{ChildKind, ChildSpec, ChildSpecInfo, Restart, Shutdown},
+    driver::{ExitContext, StartAck},
+    exit::ExitReason,
+    intensity::Intensity,
+    launch::{Init, StartError},
+    monitor::{Down, Monitor},
+    observer::{Observer, SupervisionEvent},
+    placement::{ArbiterPool, Placement},
+    supervisor::{
+        AutoShutdown, BadSpec, ChildCounts, ChildInfo, ChildState, CountChildren, DeleteChild,
+        DeleteChildError, GetChildSpec, GetTree, RestartChild, RestartChildError, StartChild,
+        StartChildError, Strategy, SupervisionTree, Supervisor, SupervisorRef, SupervisorSpec,
+        TerminateChild, TerminateChildError, WhichChildren,
+    },
+};

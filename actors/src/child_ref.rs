@@ -1,0 +1,282 @@
+//! The handle that survives restarts: [`ChildRef`].
+//!
+//! An actix `Addr` is bound to one incarnation of an actor and dead for good after a crash. A `ChildRef` stands for the
+//! child: it always reaches the incarnation that serves now, and where a call fails it says why.
+
+use std::{fmt, sync::Arc};
+
+use actix::{Actor, Addr, Context, Handler, Message, dev::SendError};
+use tokio::sync::oneshot;
+
+use crate::{
+    control::Signal,
+    exit::ExitReason,
+    monitor::Monitor,
+    slot::{Slot, Status},
+};
+
+/// A cheap, cloneable handle on a supervised child, valid across its restarts.
+///
+/// It is handed out by [`ChildSpec::child_ref`](crate::ChildSpec::child_ref) before the child runs, and by whatever
+/// starts a child. Messages are never sent twice: what a crash swallowed is reported, not repeated.
+pub struct ChildRef<A: Actor> {
+    slot: Arc<Slot<A>>,
+}
+
+impl<A: Actor<Context = Context<A>>> ChildRef<A> {
+    pub(crate) fn new(slot: Arc<Slot<A>>) -> Self {
+        Self { slot }
+    }
+
+    /// The id of the child.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.slot.id()
+    }
+
+    /// The number of the incarnation that serves now, counted from 1; `None` while none does.
+    #[must_use]
+    pub fn incarnation(&self) -> Option<u64> {
+        self.slot
+            .running()
+            .as_ref()
+            .map(|running| running.incarnation)
+    }
+
+    /// Whether an incarnation serves at this moment.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.slot.running().is_some()
+    }
+
+    /// The address of the incarnation that serves now, for actix APIs that want one. It is not valid after a restart.
+    #[must_use]
+    pub fn addr(&self) -> Option<Addr<A>> {
+        self.slot
+            .running()
+            .as_ref()
+            .map(|running| running.addr.clone())
+    }
+
+    /// Sends a message and waits for its result (OTP: `gen_server:call`, without a time limit).
+    ///
+    /// Waits for room when the mailbox is full. Several calls of one caller, each awaited, are handled in order.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::NotRunning`] at once, with the message, in the gap between two incarnations;
+    /// [`CallError::Died`] when the actor ended before it replied, whether it had begun with the message or not;
+    /// [`CallError::NoReply`] when it lives on and dropped the reply.
+    pub async fn call<M>(&self, message: M) -> Result<M::Result, CallError<M>>
+    where
+        A: Handler<M>,
+        M: Message + Send + 'static,
+        M::Result: Send,
+    {
+        let (request, incarnation) = {
+            let running = self.slot.running();
+            match running.as_ref() {
+                Some(running) if running.addr.connected() => {
+                    (running.addr.send(message), running.incarnation)
+                }
+                _ => return Err(CallError::NotRunning(message)),
+            }
+        };
+        match request.await {
+            Ok(result) => Ok(result),
+            Err(_) => Err(match self.slot.settle(incarnation).await {
+                Some(reason) => CallError::Died(reason),
+                None => CallError::NoReply,
+            }),
+        }
+    }
+
+    /// Sends a message without waiting for anything, whatever the length of the queue (OTP: `gen_server:cast`).
+    ///
+    /// # Errors
+    ///
+    /// [`CastError::NotRunning`], with the message. A message that was accepted may still be lost with the actor.
+    pub fn cast<M>(&self, message: M) -> Result<(), CastError<M>>
+    where
+        A: Handler<M>,
+        M: Message + Send + 'static,
+        M::Result: Send,
+    {
+        match self.slot.running().as_ref() {
+            Some(running) if running.addr.connected() => {
+                running.addr.do_send(message);
+                Ok(())
+            }
+            _ => Err(CastError::NotRunning(message)),
+        }
+    }
+
+    /// Like [`cast`](Self::cast), but refuses when the mailbox is full: the way to shed load.
+    ///
+    /// # Errors
+    ///
+    /// [`CastError::Full`] or [`CastError::NotRunning`], with the message.
+    pub fn try_cast<M>(&self, message: M) -> Result<(), CastError<M>>
+    where
+        A: Handler<M>,
+        M: Message + Send + 'static,
+        M::Result: Send,
+    {
+        match self.slot.running().as_ref() {
+            Some(running) => running.addr.try_send(message).map_err(|error| match error {
+                SendError::Full(message) => CastError::Full(message),
+                SendError::Closed(message) => CastError::NotRunning(message),
+            }),
+            None => Err(CastError::NotRunning(message)),
+        }
+    }
+
+    /// Waits until an incarnation with a number above `newer_than` serves, and returns its number.
+    ///
+    /// With 0 any incarnation will do. It waits for as long as it takes, for ever where the child is never started
+    /// again: put a timeout around it.
+    pub async fn wait_until_running(&self, newer_than: u64) -> u64 {
+        let mut status = self.slot.status();
+        let serves = |status: &Status| status.running && status.incarnation > newer_than;
+        match status.wait_for(serves).await {
+            Ok(status) => status.incarnation,
+            // The sender lives in the slot, which this handle keeps.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Watches the incarnation that serves now (OTP: `erlang:monitor`).
+    pub fn monitor(&self) -> Monitor {
+        let (sender, down) = oneshot::channel();
+        self.slot.add_monitor(sender);
+        let incarnation = self.incarnation().unwrap_or_default();
+        Monitor::new(Arc::clone(self.slot.id()), incarnation, down)
+    }
+
+    /// Stops the present incarnation with its hooks, reason [`ExitReason::Normal`], and waits for its end
+    /// (OTP: `gen_server:stop`).
+    ///
+    /// Its supervisor restarts a permanent child all the same; to stop a child for good, ask the supervisor to terminate
+    /// it. Returns the reason of the exit, [`ExitReason::NotRunning`] where nothing ran.
+    pub async fn stop(&self) -> ExitReason {
+        self.end(Signal::Stop).await
+    }
+
+    /// Ends the present incarnation without its hooks, reason [`ExitReason::Killed`], and waits for its end
+    /// (OTP: `exit(Pid, kill)`).
+    ///
+    /// A handler that blocks its thread delays the end until it returns.
+    pub async fn kill(&self) -> ExitReason {
+        self.end(Signal::Kill).await
+    }
+
+    pub(crate) async fn end(&self, signal: Signal) -> ExitReason {
+        match self.slot.control() {
+            Some(control) if control.exit_reason().is_none() => {
+                control.send(signal);
+                control.exited().await
+            }
+            _ => ExitReason::NotRunning,
+        }
+    }
+}
+
+impl<A: Actor> Clone for ChildRef<A> {
+    fn clone(&self) -> Self {
+        Self {
+            slot: Arc::clone(&self.slot),
+        }
+    }
+}
+
+impl<A: Actor<Context = Context<A>>> fmt::Debug for ChildRef<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChildRef")
+            .field("id", &self.id())
+            .field("incarnation", &self.incarnation())
+            .finish()
+    }
+}
+
+/// Why a [`ChildRef::call`] got no result.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CallError<M> {
+    /// Nothing serves at the moment; the message comes back unsent.
+    NotRunning(M),
+    /// The actor ended before it replied. Whether it had begun with the message is not known.
+    Died(ExitReason),
+    /// The actor lives on, but dropped the reply: a task it had started for it panicked or was cancelled.
+    NoReply,
+}
+
+impl<M> CallError<M> {
+    /// The message, where it was not sent.
+    pub fn into_message(self) -> Option<M> {
+        match self {
+            Self::NotRunning(message) => Some(message),
+            Self::Died(_) | Self::NoReply => None,
+        }
+    }
+}
+
+impl<M> fmt::Display for CallError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotRunning(_) => f.write_str("the actor is not running"),
+            Self::Died(reason) => write!(f, "the actor ended before it replied: {reason}"),
+            Self::NoReply => f.write_str("the actor dropped the reply"),
+        }
+    }
+}
+
+impl<M> fmt::Debug for CallError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotRunning(_) => f.write_str("NotRunning(..)"),
+            Self::Died(reason) => f.debug_tuple("Died").field(reason).finish(),
+            Self::NoReply => f.write_str("NoReply"),
+        }
+    }
+}
+
+impl<M> std::error::Error for CallError<M> {}
+
+/// Why a message was not taken by [`ChildRef::cast`] or [`ChildRef::try_cast`]; the message comes back.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CastError<M> {
+    /// Nothing serves at the moment.
+    NotRunning(M),
+    /// The mailbox is full; only `try_cast` minds.
+    Full(M),
+}
+
+impl<M> CastError<M> {
+    /// The message that was not sent.
+    pub fn into_message(self) -> M {
+        match self {
+            Self::NotRunning(message) | Self::Full(message) => message,
+        }
+    }
+}
+
+impl<M> fmt::Display for CastError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotRunning(_) => "the actor is not running",
+            Self::Full(_) => "the actor's mailbox is full",
+        })
+    }
+}
+
+impl<M> fmt::Debug for CastError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotRunning(_) => "NotRunning(..)",
+            Self::Full(_) => "Full(..)",
+        })
+    }
+}
+
+impl<M> std::error::Error for CastError<M> {}

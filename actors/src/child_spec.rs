@@ -1,0 +1,260 @@
+//! How a child is started, restarted and stopped: [`ChildSpec`].
+//!
+//! ```
+//! use actix::prelude::*;
+//! use actix_otp::{ChildSpec, Restart};
+//!
+//! struct Cache;
+//! impl Actor for Cache {
+//!     type Context = Context<Self>;
+//! }
+//!
+//! let spec = ChildSpec::new("cache", || Cache).restart(Restart::Transient);
+//! let cache = spec.child_ref(); // valid before the first start, and across all restarts
+//! assert!(!cache.is_running());
+//! ```
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use actix::{Actor, Context};
+
+use crate::{
+    child_ref::ChildRef,
+    control::Control,
+    exit::ExitReason,
+    launch::{Factory, Init, LaunchEnv, Launched, Launcher},
+    placement::Placement,
+    slot::Slot,
+    supervisor::{Supervisor, SupervisorSpec},
+};
+
+/// When a child is started again after it ended.
+///
+/// | | `Normal`, `Shutdown`, `ShutdownWith` | every other [`ExitReason`] |
+/// |---|---|---|
+/// | `Permanent` | restarted | restarted |
+/// | `Transient` | not restarted | restarted |
+/// | `Temporary` | not restarted, forgotten | not restarted, forgotten |
+///
+/// From OTP's `supervisor`, "Restart types".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Restart {
+    /// Always.
+    #[default]
+    Permanent,
+    /// After an abnormal exit only.
+    Transient,
+    /// Never; its spec is forgotten when it ends.
+    Temporary,
+}
+
+/// How a supervisor ends a child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Shutdown {
+    /// Without its hooks (OTP: `brutal_kill`).
+    Kill,
+    /// Stop it, and kill it when it has not ended after this time. The default for workers, with 5 seconds.
+    Timeout(Duration),
+    /// Stop it and wait for as long as it takes. The default for supervisors, whose children have limits of their own.
+    Infinity,
+}
+
+/// Whether a child does work or supervises others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ChildKind {
+    /// An ordinary actor.
+    Worker,
+    /// A [`Supervisor`].
+    Supervisor,
+}
+
+/// What a supervisor knows of a child, apart from the way to make it (OTP: `supervisor:get_childspec`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ChildSpecInfo {
+    /// The id, unique among the children of one supervisor.
+    pub id: Arc<str>,
+    /// When it is started again.
+    pub restart: Restart,
+    /// How it is ended.
+    pub shutdown: Shutdown,
+    /// Worker or supervisor.
+    pub kind: ChildKind,
+    /// Whether its exit can end the supervisor, see [`AutoShutdown`](crate::AutoShutdown).
+    pub significant: bool,
+    /// The Rust type of the actor.
+    pub actor: &'static str,
+}
+
+/// A recipe for a child: its id, how to make the actor, and the rules that its supervisor follows.
+///
+/// The actor is made by a factory on the arbiter that will run it, so it need not be `Send`; the factory runs again at
+/// every restart.
+#[must_use = "a spec does nothing until a supervisor gets it"]
+pub struct ChildSpec<A: Actor> {
+    launcher: Launcher<A>,
+    info: ChildSpecInfo,
+}
+
+impl<A: Actor<Context = Context<A>>> ChildSpec<A> {
+    /// A permanent worker, made by a factory that cannot fail. A panic in it is a failed start.
+    pub fn new<F>(id: impl Into<Arc<str>>, factory: F) -> Self
+    where
+        F: Fn() -> A + Send + Sync + 'static,
+    {
+        Self::with_factory(id.into(), Box::new(move |_| Ok(Init::Run(factory()))))
+    }
+
+    /// A permanent worker, made by a factory that may fail or decline with [`Init::Ignore`].
+    ///
+    /// The error becomes the reason of the failed start.
+    pub fn try_new<F, E>(id: impl Into<Arc<str>>, factory: F) -> Self
+    where
+        F: Fn() -> Result<Init<A>, E> + Send + Sync + 'static,
+        E: fmt::Display,
+    {
+        Self::with_factory(
+            id.into(),
+            Box::new(move |_| factory().map_err(ExitReason::error)),
+        )
+    }
+
+    fn with_factory(id: Arc<str>, factory: Box<Factory<A>>) -> Self {
+        Self {
+            launcher: Launcher {
+                slot: Arc::new(Slot::new(Arc::clone(&id))),
+                factory,
+                placement: Placement::default(),
+                mailbox_capacity: None,
+            },
+            info: ChildSpecInfo {
+                id,
+                restart: Restart::default(),
+                shutdown: Shutdown::Timeout(Duration::from_secs(5)),
+                kind: ChildKind::Worker,
+                significant: false,
+                actor: std::any::type_name::<A>(),
+            },
+        }
+    }
+
+    /// When it is started again; the default is [`Restart::Permanent`].
+    pub fn restart(mut self, restart: Restart) -> Self {
+        self.info.restart = restart;
+        self
+    }
+
+    /// How it is ended; the default is a timeout of 5 seconds for workers, infinity for supervisors.
+    pub fn shutdown(mut self, shutdown: Shutdown) -> Self {
+        self.info.shutdown = shutdown;
+        self
+    }
+
+    /// Whether its own exit can end its supervisor, as the supervisor's [`AutoShutdown`](crate::AutoShutdown) says.
+    ///
+    /// The default is false. Only transient and temporary children can be significant.
+    pub fn significant(mut self, significant: bool) -> Self {
+        self.info.significant = significant;
+        self
+    }
+
+    /// Where it runs; the default is [`Placement::Local`].
+    pub fn placement(mut self, placement: Placement) -> Self {
+        self.launcher.placement = placement;
+        self
+    }
+
+    /// The capacity of its mailbox in messages; the default is actix's, 16. Zero stands for unbounded.
+    pub fn mailbox_capacity(mut self, capacity: usize) -> Self {
+        self.launcher.mailbox_capacity = Some(capacity);
+        self
+    }
+
+    /// The handle on the child, valid before its first start and across all restarts.
+    #[must_use]
+    pub fn child_ref(&self) -> ChildRef<A> {
+        ChildRef::new(Arc::clone(&self.launcher.slot))
+    }
+
+    /// What is known of the child apart from its factory.
+    #[must_use]
+    pub fn info(&self) -> &ChildSpecInfo {
+        &self.info
+    }
+
+    pub(crate) fn into_blueprint(self) -> Blueprint {
+        let Self { launcher, info } = self;
+        Blueprint {
+            info: Arc::new(info),
+            launch: Arc::new(Arc::new(launcher)),
+        }
+    }
+}
+
+impl ChildSpec<Supervisor> {
+    /// A nested supervisor: permanent, and given as long as it needs to stop its own children.
+    ///
+    /// Its children's handles stay valid when it is restarted itself.
+    pub fn supervisor(id: impl Into<Arc<str>>, spec: SupervisorSpec) -> Self {
+        let id = id.into();
+        let path = Arc::clone(&id);
+        let factory = move |lineage: &_| Ok(Init::Run(spec.instantiate(lineage, &path)));
+        let mut child = Self::with_factory(id, Box::new(factory)).shutdown(Shutdown::Infinity);
+        child.info.kind = ChildKind::Supervisor;
+        child
+    }
+}
+
+impl<A: Actor> fmt::Debug for ChildSpec<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ChildSpec").field(&self.info).finish()
+    }
+}
+
+/// A [`ChildSpec`] whose actor type is forgotten: what a supervisor keeps. Clones start the same child.
+#[derive(Clone)]
+pub(crate) struct Blueprint {
+    pub(crate) info: Arc<ChildSpecInfo>,
+    launch: Arc<dyn Launch>,
+}
+
+impl Blueprint {
+    pub(crate) fn id(&self) -> &Arc<str> {
+        &self.info.id
+    }
+
+    pub(crate) fn launch(&self, env: LaunchEnv) -> Launched {
+        self.launch.launch(env)
+    }
+
+    /// The strings on the latest incarnation, if there was one.
+    pub(crate) fn control(&self) -> Option<Arc<Control>> {
+        self.launch.control()
+    }
+
+    /// The handle on a nested supervisor; `None` for a worker.
+    pub(crate) fn as_supervisor(&self) -> Option<ChildRef<Supervisor>> {
+        let slot = self.launch.slot().downcast::<Slot<Supervisor>>().ok()?;
+        Some(ChildRef::new(slot))
+    }
+}
+
+trait Launch: Send + Sync {
+    fn launch(&self, env: LaunchEnv) -> Launched;
+    fn control(&self) -> Option<Arc<Control>>;
+    fn slot(&self) -> Arc<dyn std::any::Any + Send + Sync>;
+}
+
+impl<A: Actor<Context = Context<A>>> Launch for Arc<Launcher<A>> {
+    fn launch(&self, env: LaunchEnv) -> Launched {
+        Launcher::launch(self, env)
+    }
+
+    fn control(&self) -> Option<Arc<Control>> {
+        self.slot.control()
+    }
+
+    fn slot(&self) -> Arc<dyn std::any::Any + Send + Sync> {
+        Arc::<Slot<A>>::clone(&self.slot)
+    }
+}

@@ -1,0 +1,114 @@
+//! The thread-safe strings on a driven actor: whoever holds its [`Control`] can stop it, kill it and wait for its end.
+
+use std::{
+    fmt,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, AtomicU8, Ordering, fence},
+    },
+    task::Waker,
+};
+
+use tokio::sync::Notify;
+
+use crate::exit::ExitReason;
+
+/// What a driven actor was told from outside. A later order outweighs an earlier one only when it is stronger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Signal {
+    Run = 0,
+    /// Stop with its hooks, reason `Normal`.
+    Stop = 1,
+    /// Stop with its hooks, reason `Shutdown`.
+    Shutdown = 2,
+    /// End now, without hooks.
+    Kill = 3,
+}
+
+impl Signal {
+    fn from_level(level: u8) -> Self {
+        match level {
+            0 => Self::Run,
+            1 => Self::Stop,
+            2 => Self::Shutdown,
+            _ => Self::Kill,
+        }
+    }
+}
+
+/// One incarnation of one actor, seen from other threads.
+#[derive(Default)]
+pub(crate) struct Control {
+    signal: AtomicU8,
+    ready: AtomicBool,
+    /// Wakes the driver's task; a spawned task keeps one waker for life.
+    driver: OnceLock<Waker>,
+    exit: OnceLock<ExitReason>,
+    exited: Notify,
+}
+
+impl Control {
+    pub(crate) fn send(&self, signal: Signal) {
+        self.signal.fetch_max(signal as u8, Ordering::SeqCst);
+        self.wake();
+    }
+
+    pub(crate) fn signal(&self) -> Signal {
+        Signal::from_level(self.signal.load(Ordering::Acquire))
+    }
+
+    /// The actor declares its start complete (see `StartAck`).
+    pub(crate) fn set_ready(&self) {
+        self.ready.store(true, Ordering::SeqCst);
+        self.wake();
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    /// Called by the driver before it reads the signal for the first time, so that no signal is missed.
+    pub(crate) fn attach_driver(&self, waker: &Waker) {
+        self.driver.get_or_init(|| waker.clone());
+        fence(Ordering::SeqCst);
+    }
+
+    /// The fence pairs with the one in `attach_driver`: either this side sees the waker or that side sees the signal.
+    fn wake(&self) {
+        fence(Ordering::SeqCst);
+        if let Some(driver) = self.driver.get() {
+            driver.wake_by_ref();
+        }
+    }
+
+    pub(crate) fn set_exited(&self, reason: ExitReason) {
+        let _ = self.exit.set(reason);
+        self.exited.notify_waiters();
+    }
+
+    pub(crate) fn exit_reason(&self) -> Option<&ExitReason> {
+        self.exit.get()
+    }
+
+    /// Waits for the end of the actor: its memory is released and its exit recorded.
+    pub(crate) async fn exited(&self) -> ExitReason {
+        loop {
+            let exited = self.exited.notified();
+            // `notified` counts from its creation, so an exit between the check and the wait is not missed.
+            if let Some(reason) = self.exit.get() {
+                return reason.clone();
+            }
+            exited.await;
+        }
+    }
+}
+
+impl fmt::Debug for Control {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Control")
+            .field("signal", &self.signal())
+            .field("exit", &self.exit.get())
+            .finish()
+    }
+}

@@ -1,0 +1,310 @@
+//! Runs one actix actor to its end and says why it ended.
+//!
+//! actix polls an actor as a bare task: a panic kills the task, the caller learns only that the mailbox closed, and
+//! hooks run on poisoned state while the stack unwinds. The [`Driver`] owns the actor's future instead: it polls under
+//! `catch_unwind`, obeys a [`Control`], drops the actor without hooks after a panic or a kill, and reports each step to an
+//! [`Attendant`]. This is the only module that uses `actix::dev`.
+
+use std::{
+    cell::RefCell,
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::Arc,
+    task::{Context as TaskContext, Poll},
+};
+
+use actix::{
+    Actor, ActorContext, Addr, AsyncContext, Context,
+    dev::{AsyncContextParts, ContextFut},
+};
+
+use crate::{
+    control::{Control, Signal},
+    exit::ExitReason,
+};
+
+/// Who is told about the steps of a driven actor.
+pub(crate) trait Attendant: Unpin + 'static {
+    /// The start is complete: the first poll passed, or a deferred start was acknowledged.
+    fn started(&mut self);
+
+    /// A poll begins; what callers see from now until [`poll_ended`](Self::poll_ended) may be a panic's beginning.
+    fn poll_begins(&mut self) {}
+
+    /// The poll ended and the actor lives on.
+    fn poll_ended(&mut self) {}
+
+    /// The actor is about to be dropped; nobody new may reach it.
+    fn ending(&mut self) {}
+
+    /// The actor is gone, its memory released. `started` tells whether the start had been complete.
+    fn exited(&mut self, reason: &ExitReason, started: bool);
+}
+
+/// The task of one driven actor.
+pub(crate) struct Driver<A: Actor<Context = Context<A>>, T: Attendant> {
+    /// `None` once the actor is gone.
+    actor: Option<ContextFut<A, Context<A>>>,
+    /// An actor without any address stops by itself; this one lasts until the first poll has handed out others.
+    first_addr: Option<Addr<A>>,
+    control: Arc<Control>,
+    attendant: T,
+    phase: Phase,
+    /// The strongest stop that was passed on to the actor.
+    obeyed: Signal,
+    /// The reason the actor gave for its own stop.
+    noted: Option<ExitReason>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Phase {
+    New,
+    /// Polled, but its start waits for a `StartAck`.
+    Starting,
+    Started,
+}
+
+impl<A, T> Driver<A, T>
+where
+    A: Actor<Context = Context<A>>,
+    T: Attendant,
+{
+    /// Takes the actor and its context; `spawn_local` the result on the thread that made the actor.
+    pub(crate) fn new(actor: A, context: Context<A>, control: Arc<Control>, attendant: T) -> Self {
+        let first_addr = context.address();
+        Self {
+            actor: Some(context.into_future(actor)),
+            first_addr: Some(first_addr),
+            control,
+            attendant,
+            phase: Phase::New,
+            obeyed: Signal::Run,
+            noted: None,
+        }
+    }
+
+    /// Passes a new signal on to the actor; true when it must end now.
+    fn obey(&mut self) -> bool {
+        let signal = self.control.signal();
+        if signal == Signal::Kill {
+            return true;
+        }
+        if signal > self.obeyed {
+            self.obeyed = signal;
+            if let Some(actor) = &mut self.actor {
+                actor.ctx().stop();
+            }
+        }
+        false
+    }
+
+    /// One poll of the actor; the reason once it ended.
+    fn poll_actor(&mut self, cx: &mut TaskContext<'_>) -> Option<ExitReason> {
+        let actor = self.actor.as_mut()?;
+        let starts = self.phase == Phase::New;
+        let scope = Scope::enter(starts.then(|| Arc::clone(&self.control)));
+        let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(actor).poll(cx)));
+        let notes = scope.leave();
+        if starts {
+            self.phase = if notes.start_deferred {
+                Phase::Starting
+            } else {
+                Phase::Started
+            };
+        }
+        if notes.exit.is_some() {
+            self.noted = notes.exit;
+        }
+        match polled {
+            Err(payload) => Some(ExitReason::from_panic(&*payload)),
+            Ok(Poll::Ready(())) => Some(self.reason_for_stop()),
+            Ok(Poll::Pending) => None,
+        }
+    }
+
+    /// Why an actor whose future completed has stopped: its own word first, then the order it obeyed.
+    fn reason_for_stop(&mut self) -> ExitReason {
+        if let Some(noted) = self.noted.take() {
+            return noted;
+        }
+        // `terminate` wipes the flag that a started actor keeps through an orderly stop.
+        let terminated = self
+            .actor
+            .as_mut()
+            .is_some_and(|actor| !actor.ctx().parts().started());
+        match self.obeyed {
+            _ if terminated => ExitReason::Killed,
+            Signal::Shutdown => ExitReason::Shutdown,
+            Signal::Run | Signal::Stop | Signal::Kill => ExitReason::Normal,
+        }
+    }
+
+    fn end(&mut self, reason: ExitReason) {
+        self.attendant.ending();
+        if let Some(mut actor) = self.actor.take() {
+            // After an orderly stop this changes nothing; otherwise it keeps the hooks from running on drop.
+            actor.ctx().terminate();
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(actor))) {
+                let panic = ExitReason::from_panic(&*payload);
+                tracing::error!(%panic, "an actor panicked while it was dropped");
+            }
+        }
+        self.attendant.exited(&reason, self.phase == Phase::Started);
+        self.control.set_exited(reason);
+    }
+}
+
+impl<A, T> Future for Driver<A, T>
+where
+    A: Actor<Context = Context<A>>,
+    T: Attendant,
+{
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        if this.phase == Phase::New {
+            this.control.attach_driver(cx.waker());
+        }
+        if this.obey() {
+            this.end(ExitReason::Killed);
+            return Poll::Ready(());
+        }
+        let was_new = this.phase == Phase::New;
+        this.attendant.poll_begins();
+        if let Some(reason) = this.poll_actor(cx) {
+            if was_new && this.phase == Phase::Started && !reason.is_abnormal() {
+                // It did start; it just had nothing more to do.
+                this.attendant.started();
+            } else if was_new {
+                this.phase = Phase::Starting;
+            }
+            this.end(reason);
+            return Poll::Ready(());
+        }
+        if this.phase == Phase::Starting && this.control.is_ready() {
+            this.phase = Phase::Started;
+            this.attendant.started();
+        } else if was_new && this.phase == Phase::Started {
+            this.attendant.started();
+        }
+        this.first_addr = None;
+        this.attendant.poll_ended();
+        Poll::Pending
+    }
+}
+
+impl<A, T> Drop for Driver<A, T>
+where
+    A: Actor<Context = Context<A>>,
+    T: Attendant,
+{
+    /// A driver dropped before its actor ended means that the arbiter stopped.
+    fn drop(&mut self) {
+        if self.actor.is_some() {
+            self.end(ExitReason::ArbiterStopped);
+        }
+    }
+}
+
+thread_local! {
+    /// What the actor that is being polled on this thread says about itself; `None` between polls.
+    static SCOPE: RefCell<Option<Notes>> = const { RefCell::new(None) };
+}
+
+#[derive(Default)]
+struct Notes {
+    exit: Option<ExitReason>,
+    start_deferred: bool,
+    /// Set during the first poll only, the one in which a start can be deferred.
+    starting: Option<Arc<Control>>,
+}
+
+/// The stretch of one poll, during which [`ExitContext`] reaches the driver.
+struct Scope {
+    outer: Option<Notes>,
+}
+
+impl Scope {
+    fn enter(starting: Option<Arc<Control>>) -> Self {
+        let notes = Notes {
+            starting,
+            ..Notes::default()
+        };
+        Self {
+            outer: SCOPE.with(|scope| scope.replace(Some(notes))),
+        }
+    }
+
+    fn leave(self) -> Notes {
+        SCOPE
+            .with(|scope| scope.replace(self.outer))
+            .unwrap_or_default()
+    }
+}
+
+/// What an actor can tell its supervisor through its own context.
+///
+/// Implemented for every actix [`Context`]. Outside of a supervised actor the reason has nobody to go to: the actor
+/// then merely stops.
+pub trait ExitContext {
+    /// Stops the actor, hooks included, with `reason`; its supervisor decides by it about a restart.
+    ///
+    /// Called in `started` with an abnormal reason, it makes the start fail.
+    fn exit(&mut self, reason: ExitReason);
+
+    /// To be called in `started`: the start counts as complete only once [`StartAck::ready`] was called.
+    ///
+    /// Until then the supervisor waits and callers see an actor that is not running. Anywhere else the returned ack has
+    /// no effect, since the start is complete.
+    fn defer_start(&mut self) -> StartAck;
+}
+
+impl<A: Actor<Context = Context<A>>> ExitContext for Context<A> {
+    fn exit(&mut self, reason: ExitReason) {
+        SCOPE.with(|scope| {
+            if let Some(notes) = &mut *scope.borrow_mut() {
+                notes.exit.get_or_insert(reason);
+            }
+        });
+        self.stop();
+    }
+
+    fn defer_start(&mut self) -> StartAck {
+        let control = SCOPE.with(|scope| {
+            let mut scope = scope.borrow_mut();
+            let notes = scope.as_mut()?;
+            let control = notes.starting.clone()?;
+            notes.start_deferred = true;
+            Some(control)
+        });
+        StartAck { control }
+    }
+}
+
+/// Completes a start that [`ExitContext::defer_start`] put off.
+///
+/// Dropped unused it ends the actor, and the start fails: nobody could complete it any more.
+#[must_use = "dropping it makes the start fail"]
+#[derive(Debug)]
+pub struct StartAck {
+    control: Option<Arc<Control>>,
+}
+
+impl StartAck {
+    /// Declares the start complete.
+    pub fn ready(mut self) {
+        if let Some(control) = self.control.take() {
+            control.set_ready();
+        }
+    }
+}
+
+impl Drop for StartAck {
+    fn drop(&mut self) {
+        if let Some(control) = self.control.take() {
+            control.send(Signal::Kill);
+        }
+    }
+}

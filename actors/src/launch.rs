@@ -1,0 +1,173 @@
+//! Starting one incarnation of a child on its arbiter: what a supervisor and a [`ChildSpec`](crate::ChildSpec) agree on.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+use actix::{Actor, AsyncContext, Context, Message, Recipient};
+use tokio::sync::oneshot;
+
+use crate::{
+    control::Control,
+    driver::Driver,
+    exit::ExitReason,
+    observer::Lineage,
+    placement::Placement,
+    slot::{Slot, SlotAttendant},
+};
+
+/// How a start went well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Started {
+    Running,
+    /// The factory answered [`Init::Ignore`].
+    Ignored,
+}
+
+/// Why a child did not start.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The factory failed or panicked, or the actor ended before its start was complete.
+    #[error("{0}")]
+    Exited(ExitReason),
+    /// The arbiter it is placed on has stopped.
+    #[error("its arbiter has stopped")]
+    ArbiterStopped,
+    /// The previous incarnation was told to end and blocks its thread: two at a time are never run.
+    #[error("its previous incarnation has not ended yet")]
+    StillRunning,
+}
+
+pub(crate) type StartResult = Result<Started, StartError>;
+
+/// What a factory answers.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Init<A> {
+    /// Run this actor.
+    Run(A),
+    /// Nothing to run now; the supervisor keeps the spec of a child that is not temporary (OTP: `ignore`).
+    Ignore,
+}
+
+/// Tells the supervisor that a child ended, in the order of its own mailbox.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct ChildExited {
+    /// The child's place in the supervisor's table.
+    pub(crate) key: u64,
+    pub(crate) incarnation: u64,
+    pub(crate) reason: ExitReason,
+}
+
+/// A [`ChildExited`] that waits for its reason.
+pub(crate) struct ExitNotice {
+    pub(crate) supervisor: Recipient<ChildExited>,
+    pub(crate) key: u64,
+    pub(crate) incarnation: u64,
+}
+
+impl ExitNotice {
+    pub(crate) fn send(self, reason: ExitReason) {
+        let Self {
+            supervisor,
+            key,
+            incarnation,
+        } = self;
+        supervisor.do_send(ChildExited {
+            key,
+            incarnation,
+            reason,
+        });
+    }
+}
+
+/// What a supervisor gives to a start.
+pub(crate) struct LaunchEnv {
+    /// Whom to tell of the exit, and under which key; `None` for the root of a tree.
+    pub(crate) supervisor: Option<(Recipient<ChildExited>, u64)>,
+    pub(crate) lineage: Lineage,
+}
+
+/// A start under way.
+pub(crate) struct Launched {
+    pub(crate) control: Arc<Control>,
+    pub(crate) incarnation: u64,
+    pub(crate) started: oneshot::Receiver<StartResult>,
+}
+
+/// Makes an actor; on the thread that will run it, so the actor need not be `Send`.
+pub(crate) type Factory<A> = dyn Fn(&Lineage) -> Result<Init<A>, ExitReason> + Send + Sync;
+
+/// Everything needed to start a child again and again.
+pub(crate) struct Launcher<A: Actor> {
+    pub(crate) slot: Arc<Slot<A>>,
+    pub(crate) factory: Box<Factory<A>>,
+    pub(crate) placement: Placement,
+    pub(crate) mailbox_capacity: Option<usize>,
+}
+
+impl<A: Actor<Context = Context<A>>> Launcher<A> {
+    /// Starts the next incarnation; the caller has made sure that the previous one is gone.
+    pub(crate) fn launch(self: &Arc<Self>, env: LaunchEnv) -> Launched {
+        let control = Arc::new(Control::default());
+        let incarnation = self.slot.begin(&control);
+        let (sender, started) = oneshot::channel();
+        let run = {
+            let (launcher, control) = (Arc::clone(self), Arc::clone(&control));
+            move || launcher.run(incarnation, control, env, sender)
+        };
+        match self.placement.pick() {
+            None => run(),
+            // Where the arbiter has stopped, the sender is dropped with the closure, which is the answer.
+            Some(arbiter) => drop(arbiter.spawn_fn(run)),
+        }
+        Launched {
+            control,
+            incarnation,
+            started,
+        }
+    }
+
+    fn run(
+        &self,
+        incarnation: u64,
+        control: Arc<Control>,
+        env: LaunchEnv,
+        started: oneshot::Sender<StartResult>,
+    ) {
+        let LaunchEnv {
+            supervisor,
+            lineage,
+        } = env;
+        let made = catch_unwind(AssertUnwindSafe(|| (self.factory)(&lineage)))
+            .unwrap_or_else(|payload| Err(ExitReason::from_panic(&*payload)));
+        let actor = match made {
+            Ok(Init::Run(actor)) => actor,
+            Ok(Init::Ignore) => {
+                control.set_exited(ExitReason::Normal);
+                let _ = started.send(Ok(Started::Ignored));
+                return;
+            }
+            Err(reason) => {
+                control.set_exited(reason.clone());
+                let _ = started.send(Err(StartError::Exited(reason)));
+                return;
+            }
+        };
+        let mut context = Context::new();
+        if let Some(capacity) = self.mailbox_capacity {
+            context.set_mailbox_capacity(capacity);
+        }
+        let notice = supervisor.map(|(supervisor, key)| ExitNotice {
+            supervisor,
+            key,
+            incarnation,
+        });
+        let slot = Arc::clone(&self.slot);
+        let attendant = SlotAttendant::new(slot, incarnation, context.address(), started, notice);
+        actix_rt::spawn(Driver::new(actor, context, control, attendant));
+    }
+}

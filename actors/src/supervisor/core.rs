@@ -1,0 +1,317 @@
+//! What a supervisor does with its children: the operations, one at a time, as plain async functions.
+//!
+//! The [`Supervisor`](super::Supervisor) actor lends its `Core` to one operation and takes no message meanwhile. An
+//! operation that is dropped half-way (its supervisor was killed) drops the `Core`, and that kills the children.
+
+use std::{ops::Bound, sync::Arc};
+
+use actix::Recipient;
+use tokio::time::{Instant, timeout};
+
+use super::{
+    children::{Children, Life},
+    error::{DeleteChildError, RestartChildError, StartChildError, TerminateChildError},
+    shutdown::end_child,
+    spec::{SupervisorSpec, check_child},
+    strategy::{AfterExit, affected, after_exit, ends_supervisor},
+};
+use crate::{
+    child_spec::{Blueprint, Restart},
+    control::Control,
+    exit::ExitReason,
+    intensity::RestartWindow,
+    launch::{ChildExited, LaunchEnv, StartError, Started},
+    observer::Lineage,
+};
+
+const ALL: (Bound<u64>, Bound<u64>) = (Bound::Unbounded, Bound::Unbounded);
+
+/// The state of a supervisor that its operations work on.
+pub(super) struct Core {
+    pub(super) children: Children,
+    pub(super) lineage: Lineage,
+    spec: SupervisorSpec,
+    restarts: RestartWindow,
+    born: Instant,
+    exits: Recipient<ChildExited>,
+}
+
+/// How a supervisor goes on after it dealt with an exit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    GoOn,
+    /// A restart failed; try this child again, after what waits in the mailbox.
+    TryAgain(u64),
+    /// Too many restarts, or a significant child ended: stop the children and exit.
+    Exit,
+}
+
+impl Core {
+    pub(super) fn new(
+        spec: SupervisorSpec,
+        lineage: Lineage,
+        exits: Recipient<ChildExited>,
+    ) -> Self {
+        Self {
+            children: Children::default(),
+            lineage,
+            spec,
+            restarts: RestartWindow::default(),
+            born: Instant::now(),
+            exits,
+        }
+    }
+
+    /// Starts the first children in order; when one fails, those before it are stopped again in reverse order.
+    pub(super) async fn start_all(&mut self) -> Result<(), ExitReason> {
+        self.spec.check().map_err(ExitReason::error)?;
+        for blueprint in std::mem::take(&mut self.spec.children) {
+            let id = Arc::clone(blueprint.id());
+            let key = self.children.add(blueprint);
+            if let Err(error) = self.start(key, false).await {
+                self.stop_all().await;
+                return Err(ExitReason::error(format_args!(
+                    "child `{id}` did not start: {error}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops all children in reverse start order, each awaited.
+    pub(super) async fn stop_all(&mut self) {
+        for key in self.children.keys(ALL).into_iter().rev() {
+            let _ = self.stop(key).await;
+        }
+    }
+
+    pub(super) async fn start_child(
+        &mut self,
+        blueprint: Blueprint,
+    ) -> Result<(), StartChildError> {
+        let id = Arc::clone(blueprint.id());
+        check_child(&blueprint.info, self.spec.auto_shutdown)?;
+        match self.children.find(&id).map(|(_, child)| &child.life) {
+            Some(Life::Alive { .. } | Life::Restarting) => {
+                return Err(StartChildError::AlreadyStarted(id));
+            }
+            Some(Life::Stopped) => return Err(StartChildError::AlreadyPresent(id)),
+            None => {}
+        }
+        let key = self.children.add(blueprint);
+        match self.start(key, false).await {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                self.children.remove(key);
+                Err(StartChildError::Start { id, error })
+            }
+        }
+    }
+
+    pub(super) async fn restart_child(&mut self, id: Arc<str>) -> Result<(), RestartChildError> {
+        let key = match self.children.find(&id) {
+            None => return Err(RestartChildError::NotFound(id)),
+            Some((key, child)) => match child.life {
+                Life::Stopped => key,
+                Life::Restarting => return Err(RestartChildError::Restarting(id)),
+                Life::Alive { .. } => return Err(RestartChildError::Running(id)),
+            },
+        };
+        self.start(key, false)
+            .await
+            .map_err(|error| RestartChildError::Start { id, error })
+    }
+
+    pub(super) async fn terminate_child(
+        &mut self,
+        id: Arc<str>,
+    ) -> Result<(), TerminateChildError> {
+        let Some(key) = self.children.key_of(&id) else {
+            return Err(TerminateChildError::NotFound(id));
+        };
+        let ended = self.stop(key).await;
+        self.forget_if_temporary(key);
+        ended.map_err(|Unresponsive| TerminateChildError::Unresponsive(id))
+    }
+
+    pub(super) fn delete_child(&mut self, id: Arc<str>) -> Result<(), DeleteChildError> {
+        match self.children.find(&id) {
+            None => Err(DeleteChildError::NotFound(id)),
+            Some((key, child)) => match child.life {
+                Life::Stopped => {
+                    self.children.remove(key);
+                    Ok(())
+                }
+                Life::Restarting => Err(DeleteChildError::Restarting(id)),
+                Life::Alive { .. } => Err(DeleteChildError::Running(id)),
+            },
+        }
+    }
+
+    /// A child ended by itself.
+    pub(super) async fn child_exited(&mut self, exit: ChildExited) -> Next {
+        let ChildExited {
+            key,
+            incarnation,
+            reason,
+        } = exit;
+        // The exit of a child that was stopped or replaced meanwhile is no news.
+        let Some(child) = self
+            .children
+            .get(key)
+            .filter(|child| child.is_alive_as(incarnation))
+        else {
+            return Next::GoOn;
+        };
+        let info = Arc::clone(&child.blueprint.info);
+        self.lineage
+            .child_terminated(&info.id, incarnation, &reason);
+        self.children.set_life(key, Life::Stopped);
+        match after_exit(info.restart, &reason) {
+            AfterExit::Restart => return self.restart(key, &reason).await,
+            AfterExit::Keep => {}
+            AfterExit::Forget => self.children.remove(key),
+        }
+        if info.significant && ends_supervisor(self.spec.auto_shutdown, self.significant_alive()) {
+            return Next::Exit;
+        }
+        Next::GoOn
+    }
+
+    /// Another attempt at a restart that failed, unless somebody has settled the matter meanwhile.
+    pub(super) async fn try_again(&mut self, key: u64) -> Next {
+        match self.children.get(key).map(|child| &child.life) {
+            Some(Life::Restarting) => {
+                self.restart(key, &ExitReason::error("its restart failed"))
+                    .await
+            }
+            _ => Next::GoOn,
+        }
+    }
+
+    async fn restart(&mut self, failed: u64, reason: &ExitReason) -> Next {
+        if !self
+            .restarts
+            .admit(self.spec.intensity, self.born.elapsed())
+        {
+            if let Some(child) = self.children.get(failed) {
+                self.lineage.gave_up(child.blueprint.id(), reason);
+            }
+            return Next::Exit;
+        }
+        let range = affected(self.spec.strategy, failed);
+        for key in self.children.keys(range).into_iter().rev() {
+            let _ = self.stop(key).await;
+            if key != failed {
+                self.forget_if_temporary(key);
+            }
+        }
+        for key in self.children.keys(range) {
+            if self.start(key, true).await.is_err() {
+                self.children.set_life(key, Life::Restarting);
+                return Next::TryAgain(key);
+            }
+        }
+        Next::GoOn
+    }
+
+    /// Starts a child that does not run, and waits until its start is complete.
+    async fn start(&mut self, key: u64, restarted: bool) -> Result<(), StartError> {
+        let Some(child) = self.children.get(key) else {
+            return Ok(());
+        };
+        let blueprint = child.blueprint.clone();
+        if let Some(previous) = blueprint.control() {
+            self.await_previous(&previous).await?;
+        }
+        let launched = blueprint.launch(LaunchEnv {
+            supervisor: Some((self.exits.clone(), key)),
+            lineage: self.lineage.clone(),
+        });
+        let incarnation = launched.incarnation;
+        // From here on the child dies with the supervisor, even in the middle of its start.
+        self.children.set_life(
+            key,
+            Life::Alive {
+                control: launched.control,
+                incarnation,
+            },
+        );
+        match launched
+            .started
+            .await
+            .unwrap_or(Err(StartError::ArbiterStopped))
+        {
+            Ok(Started::Running) => {
+                self.lineage
+                    .child_started(blueprint.id(), incarnation, restarted);
+                Ok(())
+            }
+            Ok(Started::Ignored) => {
+                self.children.set_life(key, Life::Stopped);
+                self.forget_if_temporary(key);
+                Ok(())
+            }
+            Err(error) => {
+                self.children.set_life(key, Life::Stopped);
+                self.lineage.start_failed(blueprint.id(), &error);
+                Err(error)
+            }
+        }
+    }
+
+    /// Two incarnations never run at a time, so ports and files are free. Only after a kill of a whole supervisor can the
+    /// previous one still be on its way out.
+    async fn await_previous(&self, previous: &Arc<Control>) -> Result<(), StartError> {
+        if previous.exit_reason().is_some() {
+            return Ok(());
+        }
+        match timeout(self.spec.kill_timeout, previous.exited()).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(StartError::StillRunning),
+        }
+    }
+
+    async fn stop(&mut self, key: u64) -> Result<(), Unresponsive> {
+        let Some(child) = self.children.get(key) else {
+            return Ok(());
+        };
+        let info = Arc::clone(&child.blueprint.info);
+        let Life::Alive {
+            control,
+            incarnation,
+        } = &child.life
+        else {
+            self.children.set_life(key, Life::Stopped);
+            return Ok(());
+        };
+        let (control, incarnation) = (Arc::clone(control), *incarnation);
+        let ended = end_child(&control, info.shutdown, self.spec.kill_timeout).await;
+        self.children.set_life(key, Life::Stopped);
+        let reason = ended.clone().unwrap_or(ExitReason::Killed);
+        self.lineage
+            .child_terminated(&info.id, incarnation, &reason);
+        if ended.is_none() {
+            tracing::error!(child = %info.id, incarnation, "a killed child still blocks its thread");
+            return Err(Unresponsive);
+        }
+        Ok(())
+    }
+
+    fn forget_if_temporary(&mut self, key: u64) {
+        let temporary =
+            |child: &super::children::Child| child.blueprint.info.restart == Restart::Temporary;
+        if self.children.get(key).is_some_and(temporary) {
+            self.children.remove(key);
+        }
+    }
+
+    fn significant_alive(&self) -> bool {
+        self.children
+            .iter()
+            .any(|child| child.blueprint.info.significant && !matches!(child.life, Life::Stopped))
+    }
+}
+
+/// A killed child blocks its thread beyond the kill timeout.
+struct Unresponsive;

@@ -1,0 +1,106 @@
+//! What can go wrong with a supervisor's verbs: one error type a verb, named as in OTP.
+
+use std::sync::Arc;
+
+use crate::launch::StartError;
+
+/// A child spec that no supervisor takes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadSpec {
+    /// Two first children have the same id.
+    #[error("two children have the id `{0}`")]
+    DuplicateId(Arc<str>),
+    /// A permanent child cannot be significant: it never ends for good.
+    #[error("child `{0}` is permanent and significant at once")]
+    SignificantPermanent(Arc<str>),
+    /// A child is significant, but the supervisor's auto-shutdown is `Never`.
+    #[error("child `{0}` is significant, but the supervisor has no auto-shutdown")]
+    SignificantWithoutAuto(Arc<str>),
+}
+
+/// Why [`StartChild`](super::StartChild) did not start a child; the spec was not kept.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartChildError {
+    /// A child with this id runs, or is being restarted.
+    #[error("child `{0}` is already started")]
+    AlreadyStarted(Arc<str>),
+    /// A child with this id is known and not running; restart or delete it.
+    #[error("child `{0}` is already present")]
+    AlreadyPresent(Arc<str>),
+    /// The spec contradicts itself or the supervisor.
+    #[error("bad child spec: {0}")]
+    BadSpec(#[from] BadSpec),
+    /// The child did not start.
+    #[error("child `{id}` did not start: {error}")]
+    Start {
+        /// The id of the child.
+        id: Arc<str>,
+        /// Why it did not start.
+        error: StartError,
+    },
+    /// The supervisor could not be asked.
+    #[error("the supervisor is not running")]
+    NoSupervisor,
+}
+
+/// Why [`RestartChild`](super::RestartChild) did not start a child again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RestartChildError {
+    /// No child has this id.
+    #[error("no child has the id `{0}`")]
+    NotFound(Arc<str>),
+    /// It runs.
+    #[error("child `{0}` is running")]
+    Running(Arc<str>),
+    /// Its supervisor is already trying to restart it.
+    #[error("child `{0}` is being restarted")]
+    Restarting(Arc<str>),
+    /// It did not start; it stays known and not running.
+    #[error("child `{id}` did not start: {error}")]
+    Start {
+        /// The id of the child.
+        id: Arc<str>,
+        /// Why it did not start.
+        error: StartError,
+    },
+    /// The supervisor could not be asked.
+    #[error("the supervisor is not running")]
+    NoSupervisor,
+}
+
+/// Why [`TerminateChild`](super::TerminateChild) did not end a child.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TerminateChildError {
+    /// No child has this id.
+    #[error("no child has the id `{0}`")]
+    NotFound(Arc<str>),
+    /// It was killed and went on blocking its thread beyond the supervisor's kill timeout. It counts as not running;
+    /// it ends as soon as its handler returns.
+    #[error("child `{0}` was killed, but still blocks its thread")]
+    Unresponsive(Arc<str>),
+    /// The supervisor could not be asked.
+    #[error("the supervisor is not running")]
+    NoSupervisor,
+}
+
+/// Why [`DeleteChild`](super::DeleteChild) did not forget a child.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeleteChildError {
+    /// No child has this id.
+    #[error("no child has the id `{0}`")]
+    NotFound(Arc<str>),
+    /// It runs; terminate it first.
+    #[error("child `{0}` is running")]
+    Running(Arc<str>),
+    /// Its supervisor is trying to restart it; terminate it first.
+    #[error("child `{0}` is being restarted")]
+    Restarting(Arc<str>),
+    /// The supervisor could not be asked.
+    #[error("the supervisor is not running")]
+    NoSupervisor,
+}

@@ -1,0 +1,211 @@
+//! What a supervisor is made from: strategy, intensity and first children.
+
+use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
+
+use actix::{Actor, Context};
+
+use super::{Supervisor, SupervisorRef, error::BadSpec};
+use crate::{
+    child_ref::ChildRef,
+    child_spec::{Blueprint, ChildSpec, ChildSpecInfo, Restart},
+    intensity::Intensity,
+    launch::{LaunchEnv, StartError},
+    observer::{Lineage, Observer},
+    placement::Placement,
+};
+
+/// Which children are restarted when one ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Strategy {
+    /// Only the one that ended.
+    #[default]
+    OneForOne,
+    /// All of them: the others are stopped first, in reverse order.
+    OneForAll,
+    /// The one that ended and those started after it.
+    RestForOne,
+}
+
+/// Whether the exit of significant children ends the supervisor (OTP: `auto_shutdown`).
+///
+/// Only an exit by itself counts that is not followed by a restart; a child that was terminated on request does not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum AutoShutdown {
+    /// It does not; significant children are then refused.
+    #[default]
+    Never,
+    /// The first one that ends.
+    AnySignificant,
+    /// The last one that ends.
+    AllSignificant,
+}
+
+/// A recipe for a [`Supervisor`]; start it as a root, or nest it with [`ChildSpec::supervisor`].
+///
+/// ```
+/// use std::time::Duration;
+/// use actix::prelude::*;
+/// use actix_otp::{ChildSpec, Intensity, Strategy, SupervisorSpec};
+///
+/// struct Cache;
+/// impl Actor for Cache {
+///     type Context = Context<Self>;
+/// }
+///
+/// #[actix::main]
+/// async fn main() -> Result<(), actix_otp::StartError> {
+///     let root = SupervisorSpec::new(Strategy::OneForOne)
+///         .intensity(Intensity::new(5, Duration::from_secs(10)))
+///         .child(ChildSpec::new("cache", || Cache))
+///         .start("root")
+///         .await?;
+///     root.shutdown().await;
+///     Ok(())
+/// }
+/// ```
+#[derive(Clone)]
+#[must_use = "a spec does nothing until it is started or nested"]
+pub struct SupervisorSpec {
+    pub(super) strategy: Strategy,
+    pub(super) intensity: Intensity,
+    pub(super) auto_shutdown: AutoShutdown,
+    pub(super) kill_timeout: Duration,
+    pub(super) children: Vec<Blueprint>,
+    observer: Option<Arc<dyn Observer>>,
+}
+
+impl SupervisorSpec {
+    /// A supervisor without children: intensity 3 in 5 seconds, no auto-shutdown.
+    pub fn new(strategy: Strategy) -> Self {
+        Self {
+            strategy,
+            intensity: Intensity::default(),
+            auto_shutdown: AutoShutdown::default(),
+            kill_timeout: Duration::from_secs(5),
+            children: Vec::new(),
+            observer: None,
+        }
+    }
+
+    /// How many restarts are too many; the default is 3 in 5 seconds.
+    pub fn intensity(mut self, intensity: Intensity) -> Self {
+        self.intensity = intensity;
+        self
+    }
+
+    /// Whether significant children end the supervisor; the default is [`AutoShutdown::Never`].
+    pub fn auto_shutdown(mut self, auto_shutdown: AutoShutdown) -> Self {
+        self.auto_shutdown = auto_shutdown;
+        self
+    }
+
+    /// How long a killed child may go on blocking its thread before it is given up; the default is 5 seconds.
+    ///
+    /// OTP needs no such limit: there a kill always works. Here a handler that does not return keeps its thread.
+    pub fn kill_timeout(mut self, kill_timeout: Duration) -> Self {
+        self.kill_timeout = kill_timeout;
+        self
+    }
+
+    /// Adds a child, started after those added before it and stopped before them.
+    pub fn child<A: Actor<Context = Context<A>>>(mut self, child: ChildSpec<A>) -> Self {
+        self.children.push(child.into_blueprint());
+        self
+    }
+
+    /// Who is told what happens here and in all supervisors below that have no observer of their own.
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observer = Some(Arc::new(observer));
+        self
+    }
+
+    /// Starts the tree on the arbiter of the caller, children in order, and returns once all of them run.
+    ///
+    /// # Errors
+    ///
+    /// The first child's error, after those already started were stopped again in reverse order, or a
+    /// [`BadSpec`] as [`ExitReason::Error`](crate::ExitReason::Error).
+    ///
+    /// # Panics
+    ///
+    /// Outside of an actix arbiter or a tokio `LocalSet`; use [`start_on`](Self::start_on) there.
+    pub async fn start(self, id: impl Into<Arc<str>>) -> Result<SupervisorRef, StartError> {
+        self.start_on(id, Placement::Local).await
+    }
+
+    /// Like [`start`](Self::start), on an arbiter of the caller's choice; works from any thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start); [`StartError::ArbiterStopped`] in addition.
+    pub async fn start_on(
+        self,
+        id: impl Into<Arc<str>>,
+        placement: Placement,
+    ) -> Result<SupervisorRef, StartError> {
+        let root = ChildSpec::supervisor(id, self).placement(placement);
+        let handle = root.child_ref();
+        let env = LaunchEnv {
+            supervisor: None,
+            lineage: Lineage::none(),
+        };
+        let launched = root.into_blueprint().launch(env);
+        launched
+            .started
+            .await
+            .unwrap_or(Err(StartError::ArbiterStopped))?;
+        Ok(handle)
+    }
+
+    pub(crate) fn instantiate(&self, above: &Lineage, id: &str) -> Supervisor {
+        Supervisor::new(self.clone(), above.supervisor(id, self.observer.clone()))
+    }
+
+    /// Checks the first children as a whole, before any of them is started.
+    pub(super) fn check(&self) -> Result<(), BadSpec> {
+        let mut ids = HashSet::with_capacity(self.children.len());
+        for child in &self.children {
+            check_child(&child.info, self.auto_shutdown)?;
+            if !ids.insert(child.id()) {
+                return Err(BadSpec::DuplicateId(Arc::clone(child.id())));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Checks one child, at the start of the supervisor or when it is added later.
+pub(super) fn check_child(child: &ChildSpecInfo, auto: AutoShutdown) -> Result<(), BadSpec> {
+    if !child.significant {
+        return Ok(());
+    }
+    match (child.restart, auto) {
+        (Restart::Permanent, _) => Err(BadSpec::SignificantPermanent(Arc::clone(&child.id))),
+        (_, AutoShutdown::Never) => Err(BadSpec::SignificantWithoutAuto(Arc::clone(&child.id))),
+        _ => Ok(()),
+    }
+}
+
+impl fmt::Debug for SupervisorSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SupervisorSpec")
+            .field("strategy", &self.strategy)
+            .field("intensity", &self.intensity)
+            .field("auto_shutdown", &self.auto_shutdown)
+            .field(
+                "children",
+                &self.children.iter().map(Blueprint::id).collect::<Vec<_>>(),
+            )
+            .finish_non_exhaustive()
+    }
+}
+
+impl ChildRef<Supervisor> {
+    /// Stops the supervisor with reason [`ExitReason::Shutdown`](crate::ExitReason::Shutdown), its children first, in
+    /// reverse order and as their [`Shutdown`](crate::Shutdown) says, and waits for the end.
+    ///
+    /// This is the way to end a root. A nested supervisor that is permanent is started again by the one above it.
+    pub async fn shutdown(&self) -> crate::ExitReason {
+        self.end(crate::control::Signal::Shutdown).await
+    }
+}
