@@ -158,6 +158,11 @@ impl<A: Actor<Context = Context<A>>> ChildSpec<A> {
         self
     }
 
+    pub(crate) fn kind(mut self, kind: ChildKind) -> Self {
+        self.info.kind = kind;
+        self
+    }
+
     /// Where it runs; the default is [`Placement::Local`].
     pub fn placement(mut self, placement: Placement) -> Self {
         self.launcher.placement = placement;
@@ -199,9 +204,9 @@ impl ChildSpec<Supervisor> {
         let id = id.into();
         let path = Arc::clone(&id);
         let factory = move |lineage: &_| Ok(Init::Run(spec.instantiate(lineage, &path)));
-        let mut child = Self::with_factory(id, Box::new(factory)).shutdown(Shutdown::Infinity);
-        child.info.kind = ChildKind::Supervisor;
-        child
+        Self::with_factory(id, Box::new(factory))
+            .kind(ChildKind::Supervisor)
+            .shutdown(Shutdown::Infinity)
     }
 }
 

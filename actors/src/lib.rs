@@ -6,6 +6,7 @@ mod child_ref;
 mod child_spec;
 mod control;
 mod driver;
+mod dynamic_supervisor;
 mod exit;
 mod intensity;
 mod launch;
@@ -19,6 +20,10 @@ pub use self::{
     child_ref::{CallError, CastError, ChildRef},
     child_spec::{ChildKind, ChildSpec, ChildSpecInfo, Restart, Shutdown},
     driver::{ExitContext, StartAck},
+    dynamic_supervisor::{
+        DynamicChild, DynamicSupervisor, DynamicSupervisorRef, DynamicSupervisorSpec,
+        StartDynamicError,
+    },
     exit::ExitReason,
     intensity::Intensity,
     launch::{Init, StartError},
