@@ -3,3 +3,4 @@
 #![cfg_attr(not(test), warn(clippy::expect_used, clippy::unwrap_used))]
 
 pub mod clock;
+pub mod model;
