@@ -2,5 +2,8 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), warn(clippy::expect_used, clippy::unwrap_used))]
 
+#[cfg(test)]
+mod any_json;
+pub mod arguments;
 pub mod clock;
 pub mod model;

@@ -10,8 +10,6 @@
 //! assert!(!response.is_error());
 //! ```
 
-#[cfg(test)]
-pub(crate) mod any_json;
 pub mod request;
 pub mod response;
 

@@ -428,7 +428,7 @@ mod tests {
         }
 
         #[test]
-        fn bytes_and_json_are_read_alike(payload in crate::model::any_json::near(&[
+        fn bytes_and_json_are_read_alike(payload in crate::any_json::near(&[
             "request_id", "request_type", "service", "user_id", "device_id", "version", "user_roles", "args",
         ])) {
             let from_bytes = decode(&payload);
