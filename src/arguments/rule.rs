@@ -271,17 +271,17 @@ mod tests {
         ArgType::Any,
     ];
 
-    fn fault(declaration: ArgDeclaration, mut value: Value) -> Fault {
-        Rule::new(&declaration, &Limits::default())
+    fn fault(declaration: &ArgDeclaration, mut value: Value) -> Fault {
+        Rule::new(declaration, &Limits::default())
             .check(&mut value)
             .unwrap_err()
     }
 
     #[test]
     fn a_fault_inside_a_value_says_where_it_is() {
-        let item = fault(ArgType::ListNum.into(), json!([1, "2"]));
+        let item = fault(&ArgType::ListNum.into(), json!([1, "2"]));
         assert_eq!(item.what, "item 1: expected a number, got \"2\"");
-        let nested = fault(ArgType::Map.into(), json!({"tags": ["a", ["b"]]}));
+        let nested = fault(&ArgType::Map.into(), json!({"tags": ["a", ["b"]]}));
         assert_eq!(nested.kind, Kind::Nested);
         assert_eq!(
             nested.what,
