@@ -1,4 +1,4 @@
-//! The data that everything else passes around: requests and responses.
+//! The data that everything else passes around: requests, responses and configs.
 //!
 //! Plain serde types and their validity, nothing that acts. Their JSON form is the wire form (SPEC section 2).
 //!
@@ -10,8 +10,24 @@
 //! assert!(!response.is_error());
 //! ```
 
+pub mod fun_config;
+pub mod invalid_config;
+pub mod push_config;
 pub mod request;
 pub mod response;
+pub mod service_config;
+pub mod version;
 
+mod fields;
+mod wire;
+
+pub use fun_config::{
+    CheckPermission, ChooseNodeMode, FunConfig, FunConfigBuilder, Mfa, Nodes, ResponseType, Retry,
+    Timeout,
+};
+pub use invalid_config::{Fault, InvalidConfig};
+pub use push_config::{PushConfig, PushToken};
 pub use request::{DEFAULT_MAX_PAYLOAD_BYTES, DecodeError, Request};
 pub use response::Response;
+pub use service_config::ServiceConfig;
+pub use version::{RESERVED_VERSION, VersionRank};
