@@ -7,3 +7,4 @@ mod any_json;
 pub mod arguments;
 pub mod clock;
 pub mod model;
+pub mod permission;
