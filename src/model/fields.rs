@@ -9,6 +9,8 @@ use super::invalid_config::{Fault, InvalidConfig};
 pub(super) struct Fields {
     unread: Map<String, Value>,
     faults: Vec<Fault>,
+    /// The fields that hold a placeholder now.
+    replaced: Vec<String>,
 }
 
 impl Fields {
@@ -17,6 +19,7 @@ impl Fields {
             Value::Object(unread) => Ok(Self {
                 unread,
                 faults: Vec::new(),
+                replaced: Vec::new(),
             }),
             _ => Err(InvalidConfig {
                 faults: vec![Fault::new("config", "must be an object")],
@@ -27,10 +30,7 @@ impl Fields {
     /// A field that must be there and not null. A broken one is noted and replaced by a placeholder.
     pub(super) fn required<T: DeserializeOwned>(&mut self, name: &str, placeholder: T) -> T {
         match self.take(name) {
-            None | Some(Value::Null) => {
-                self.fault(name, "is required");
-                placeholder
-            }
+            None | Some(Value::Null) => self.replace(name, "is required", placeholder),
             Some(value) => self.parse(name, value, placeholder),
         }
     }
@@ -43,7 +43,7 @@ impl Fields {
         }
     }
 
-    /// A field as it is, for those who read it themselves and report with [`fault`](Self::fault).
+    /// A field as it is, for those who read it piece by piece and report with [`fault`](Self::fault).
     pub(super) fn take(&mut self, name: &str) -> Option<Value> {
         self.unread.remove(name)
     }
@@ -53,29 +53,37 @@ impl Fields {
     }
 
     /// Ends the reading. Nobody asked for the fields that are left: they are unknown.
-    pub(super) fn finish(mut self) -> Vec<Fault> {
+    ///
+    /// Where anything could not be read, the faults that `judge` finds in the rest are reported too. What it says
+    /// about a placeholder does not count.
+    pub(super) fn finish(
+        mut self,
+        judge: impl FnOnce() -> Vec<Fault>,
+    ) -> Result<(), InvalidConfig> {
         for name in self.unread.keys() {
             self.faults.push(Fault::new(name, "is not a known field"));
         }
-        self.faults
+        if self.faults.is_empty() {
+            return Ok(());
+        }
+        let replaced = self.replaced;
+        let judged = judge()
+            .into_iter()
+            .filter(|fault| !replaced.contains(&fault.field));
+        self.faults.extend(judged);
+        InvalidConfig::unless_empty(self.faults)
     }
 
     fn parse<T: DeserializeOwned>(&mut self, name: &str, value: Value, otherwise: T) -> T {
-        serde_json::from_value(value).unwrap_or_else(|error| {
-            self.fault(name, error.to_string());
-            otherwise
-        })
+        match serde_json::from_value(value) {
+            Ok(read) => read,
+            Err(error) => self.replace(name, error.to_string(), otherwise),
+        }
     }
-}
 
-/// Joins the faults of reading with those of judging what could be read.
-///
-/// A field that could not be read was judged by its placeholder, so that judgement does not count.
-pub(super) fn join(mut unread: Vec<Fault>, judged: Vec<Fault>) -> Vec<Fault> {
-    let new = judged
-        .into_iter()
-        .filter(|fault| unread.iter().all(|known| known.field != fault.field));
-    let new: Vec<Fault> = new.collect();
-    unread.extend(new);
-    unread
+    fn replace<T>(&mut self, name: &str, reason: impl Into<String>, placeholder: T) -> T {
+        self.fault(name, reason);
+        self.replaced.push(name.to_owned());
+        placeholder
+    }
 }

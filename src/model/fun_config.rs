@@ -25,11 +25,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::Value;
 
-use super::{
-    fields::{self, Fields},
-    invalid_config::InvalidConfig,
-    version,
-};
+use super::{fields::Fields, invalid_config::InvalidConfig, version};
 use crate::arguments::{ArgDeclaration, ArgOrders, ArgType, ArgumentPlan, Limits};
 
 mod builder;
@@ -134,18 +130,15 @@ impl FunConfig {
             after_execute: callback(&mut fields, "after_execute"),
             hook_timeout: fields.optional("hook_timeout", DEFAULT_HOOK_TIMEOUT),
         };
-        let unread = fields.finish();
-        if unread.is_empty() {
-            return Ok(config);
-        }
-        let mut judged = config.faults(&Limits::default());
-        if arg_types.is_none() {
-            // Nobody knows which names were declared, so no order can disagree with them.
-            judged.retain(|fault| fault.field != "arg_orders");
-        }
-        Err(InvalidConfig {
-            faults: fields::join(unread, judged),
-        })
+        fields.finish(|| {
+            let mut judged = config.faults(&Limits::default());
+            if arg_types.is_none() {
+                // Nobody knows which names were declared, so no order can disagree with them.
+                judged.retain(|fault| fault.field != "arg_orders");
+            }
+            judged
+        })?;
+        Ok(config)
     }
 
     /// Whether the config may be used: SPEC section 2, the table. Defaults of arguments are held to these limits.

@@ -17,7 +17,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::Value;
 
 use super::{
-    fields::{self, Fields},
+    fields::Fields,
     fun_config::{FunConfig, Mfa, Nodes},
     invalid_config::{Fault, InvalidConfig},
     service_config::{PullFields, ServiceConfig, nodes_fault},
@@ -114,11 +114,12 @@ impl PushConfig {
     pub fn from_value(json: Value) -> Result<Self, InvalidConfig> {
         let mut fields = Fields::of(json)?;
         let pull = PullFields::read(&mut fields);
-        let config = Self {
+        let functions = read_fun_configs(&mut fields);
+        let mut config = Self {
             service: fields.required("service", String::new()),
             nodes: fields.required("nodes", Nodes::Local),
             config_version: fields.required("config_version", String::new()),
-            fun_configs: read_fun_configs(&mut fields),
+            fun_configs: Vec::new(),
             module: pull.module,
             function: pull.function,
             args: pull.args,
@@ -128,13 +129,12 @@ impl PushConfig {
             prune: pull.prune,
             push_token: fields.optional("push_token", None),
         };
-        let unread = fields.finish();
-        if unread.is_empty() {
-            return Ok(config);
-        }
-        Err(InvalidConfig {
-            faults: fields::join(unread, config.faults(&Limits::default())),
-        })
+        fields.finish(|| {
+            let readable = functions.iter().map(Option::as_ref);
+            config.faults(readable, &Limits::default())
+        })?;
+        config.fun_configs = functions.into_iter().flatten().collect();
+        Ok(config)
     }
 
     /// Whether the push may be stored, its token aside. Defaults of arguments are held to these limits.
@@ -142,7 +142,7 @@ impl PushConfig {
     /// # Errors
     /// Every fault at once, each with the name of its field; a function's faults are faults of `fun_configs`.
     pub fn validate(&self, limits: &Limits) -> Result<(), InvalidConfig> {
-        InvalidConfig::unless_empty(self.faults(limits))
+        InvalidConfig::unless_empty(self.faults(self.fun_configs.iter().map(Some), limits))
     }
 
     /// How the service is pulled from now on, where module and function are given.
@@ -159,7 +159,12 @@ impl PushConfig {
         Some(service)
     }
 
-    fn faults(&self, limits: &Limits) -> Vec<Fault> {
+    /// The faults of a push with these functions; those that could not be read keep their place in the count.
+    fn faults<'f>(
+        &self,
+        functions: impl ExactSizeIterator<Item = Option<&'f FunConfig>>,
+        limits: &Limits,
+    ) -> Vec<Fault> {
         let mut faults = Vec::new();
         for (field, text) in [
             ("service", &self.service),
@@ -170,22 +175,13 @@ impl PushConfig {
             }
         }
         faults.extend(nodes_fault(&self.nodes));
-        if self.fun_configs.is_empty() {
+        if functions.len() == 0 {
             faults.push(Fault::new("fun_configs", "must not be an empty list"));
         }
-        for (index, config) in self.fun_configs.iter().enumerate() {
-            let foreign = (config.service != self.service).then(|| {
-                Fault::new(
-                    "service",
-                    format!("{:?} is not the service of the push", config.service),
-                )
-            });
-            // A push may say "0.0.0" for unversioned, which a direct add may not (SPEC section 2).
-            let reserved = config.version.as_deref() == Some(RESERVED_VERSION);
-            let own = config.faults(limits).into_iter();
-            let own = own.filter(|fault| !(reserved && fault.field == "version"));
-            faults.extend(foreign.into_iter().chain(own).map(|fault| {
-                let request_type = &config.request_type;
+        for (index, function) in functions.enumerate() {
+            let Some(function) = function else { continue };
+            faults.extend(self.function_faults(function, limits).map(|fault| {
+                let request_type = &function.request_type;
                 Fault::new(
                     "fun_configs",
                     format!("[{index}] {request_type:?}: {fault}"),
@@ -193,6 +189,27 @@ impl PushConfig {
             }));
         }
         faults
+    }
+
+    fn function_faults(
+        &self,
+        function: &FunConfig,
+        limits: &Limits,
+    ) -> impl Iterator<Item = Fault> + use<> {
+        // Where the push does not say its service, that is the fault, and not what its functions say.
+        let foreign = !self.service.is_empty() && function.service != self.service;
+        let foreign = foreign.then(|| {
+            Fault::new(
+                "service",
+                format!("{:?} is not the service of the push", function.service),
+            )
+        });
+        // A push may say "0.0.0" for unversioned, which a direct add may not (SPEC section 2).
+        let reserved = function.version.as_deref() == Some(RESERVED_VERSION);
+        let own = function.faults(limits).into_iter();
+        foreign
+            .into_iter()
+            .chain(own.filter(move |fault| !(reserved && fault.field == "version")))
     }
 }
 
@@ -202,21 +219,20 @@ impl<'de> Deserialize<'de> for PushConfig {
     }
 }
 
-/// The functions that can be read; the others are faults of `fun_configs`.
-fn read_fun_configs(fields: &mut Fields) -> Vec<FunConfig> {
+/// The functions in their order; those that cannot be read are faults of `fun_configs` and leave a gap.
+fn read_fun_configs(fields: &mut Fields) -> Vec<Option<FunConfig>> {
     let items: Vec<Value> = fields.required("fun_configs", Vec::new());
-    let mut configs = Vec::with_capacity(items.len());
-    for (index, item) in items.into_iter().enumerate() {
-        match FunConfig::from_value(item) {
-            Ok(config) => configs.push(config),
-            Err(error) => {
-                for fault in error.faults {
-                    fields.fault("fun_configs", format!("[{index}] {fault}"));
-                }
-            }
+    let read = items.into_iter().enumerate().map(|(index, item)| {
+        let faults = match FunConfig::from_value(item) {
+            Ok(function) => return Some(function),
+            Err(error) => error.faults,
+        };
+        for fault in faults {
+            fields.fault("fun_configs", format!("[{index}] {fault}"));
         }
-    }
-    configs
+        None
+    });
+    read.collect()
 }
 
 /// The secret that entitles a service node to push. It is written to JSON, never to logs: `Debug` hides it.

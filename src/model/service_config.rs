@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::Value;
 
 use super::{
-    fields::{self, Fields},
+    fields::Fields,
     fun_config::{Mfa, Nodes},
     invalid_config::{Fault, InvalidConfig},
 };
@@ -97,13 +97,8 @@ impl ServiceConfig {
             version_args: pull.version_args,
             prune: pull.prune,
         };
-        let unread = fields.finish();
-        if unread.is_empty() {
-            return Ok(config);
-        }
-        Err(InvalidConfig {
-            faults: fields::join(unread, config.faults()),
-        })
+        fields.finish(|| config.faults())?;
+        Ok(config)
     }
 
     /// Whether the service can be pulled.

@@ -153,6 +153,17 @@ fn a_broken_declaration_still_declares_its_name() {
 }
 
 #[test]
+fn a_broken_declaration_does_not_hide_a_bad_default_of_another() {
+    let types = json!({"a": "decimal", "b": {"type": "num", "default_value": "many"}});
+    let error = FunConfig::from_value(with("arg_types", types)).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("\"a\": unknown variant") && text.contains("\"b\": its default"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_default_is_held_to_the_limits_given() {
     let config = minimal().arg(
         "s",

@@ -62,6 +62,38 @@ fn all_faults_of_a_push_come_together() {
 }
 
 #[test]
+fn an_unreadable_function_does_not_hide_the_faults_of_the_others() {
+    let json = |config: &FunConfig| serde_json::to_value(config).unwrap();
+    let mut slow = json(&function("users"));
+    slow["timeout"] = json!(1);
+    let mut push = serde_json::to_value(push()).unwrap();
+    push["fun_configs"] = json!([
+        "odd",
+        json(&function("users")),
+        slow,
+        json(&function("shop"))
+    ]);
+    let error = PushConfig::from_value(push).unwrap_err();
+    let reasons: Vec<_> = error
+        .faults
+        .iter()
+        .map(|fault| fault.reason.as_str())
+        .collect();
+    assert_eq!(reasons.len(), 3, "{error}");
+    assert_eq!(reasons[0], "[0] config: must be an object");
+    assert!(reasons[1].starts_with("[2] \"get\": timeout"), "{error}");
+    assert!(reasons[2].starts_with("[3] \"get\": service"), "{error}");
+}
+
+#[test]
+fn an_unreadable_service_is_the_only_fault_about_services() {
+    let mut json = serde_json::to_value(push()).unwrap();
+    json["service"] = json!(5);
+    let error = PushConfig::from_value(json).unwrap_err();
+    assert_eq!(fields(&error), ["service"]);
+}
+
+#[test]
 fn a_function_of_another_service_is_a_fault_of_the_push() {
     let mut push = push();
     push.fun_configs.push(function("shop"));
