@@ -8,3 +8,4 @@ pub mod arguments;
 pub mod clock;
 pub mod model;
 pub mod permission;
+pub mod function;
