@@ -5,6 +5,7 @@
 #[cfg(test)]
 mod any_json;
 pub mod arguments;
+pub mod call;
 pub mod clock;
 pub mod model;
 pub mod permission;
