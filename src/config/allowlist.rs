@@ -1,0 +1,56 @@
+//! Which functions a config may name (SPEC sections 11 and 18).
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::Mfa;
+
+/// The functions that configs may name; without entries every function is allowed.
+///
+/// ```
+/// use gen_api::{config::{AllowedFunction, Allowlist}, model::Mfa};
+///
+/// let list = Allowlist::new([
+///     AllowedFunction::Module("Users".into()),
+///     AllowedFunction::Function("Orders".into(), "list".into()),
+/// ]);
+/// assert!(list.allows(&Mfa::new("Users", "delete")));
+/// assert!(!list.allows(&Mfa::new("Orders", "delete")));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Allowlist {
+    entries: Vec<AllowedFunction>,
+}
+
+/// One entry of an [`Allowlist`]: a module's name, or `[module, function]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+#[non_exhaustive]
+pub enum AllowedFunction {
+    /// Every function of a module.
+    Module(String),
+    /// One function of a module.
+    Function(String, String),
+}
+
+impl Allowlist {
+    /// A list of these entries.
+    #[must_use]
+    pub fn new(entries: impl IntoIterator<Item = AllowedFunction>) -> Self {
+        Self {
+            entries: entries.into_iter().collect(),
+        }
+    }
+
+    /// Whether a config may name this function.
+    #[must_use]
+    pub fn allows(&self, mfa: &Mfa) -> bool {
+        self.entries.is_empty()
+            || self.entries.iter().any(|entry| match entry {
+                AllowedFunction::Module(module) => *module == mfa.module,
+                AllowedFunction::Function(module, function) => {
+                    *module == mfa.module && *function == mfa.function
+                }
+            })
+    }
+}

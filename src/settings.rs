@@ -1,0 +1,87 @@
+//! Every setting of the engine with its default.
+//!
+//! ```
+//! use gen_api::Settings;
+//!
+//! let settings = Settings::default().with_detail_error(true);
+//! assert_eq!(settings.max_payload_bytes, 1_000_000);
+//! ```
+
+use std::thread;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{arguments::Limits, config::Allowlist, model::DEFAULT_MAX_PAYLOAD_BYTES};
+
+/// The settings of one engine (SPEC section 18).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Settings {
+    /// The threads of the engine's own, which run its actors and its async and stream calls. The default is the number
+    /// of processors, at most 4; zero counts as one. Sync calls run on the threads of their callers.
+    pub threads: usize,
+    /// How large a JSON request may be, in bytes; the default is 1 000 000.
+    pub max_payload_bytes: usize,
+    /// How large arguments may be where their declaration does not say.
+    pub argument_limits: Limits,
+    /// Whether clients are told the reason of an internal error; the default is false.
+    pub detail_error: bool,
+    /// The functions that configs may name; the default allows all.
+    pub function_allowlist: Allowlist,
+    /// How many chunks of a stream may wait for a slow receiver before its producer has to wait; the default is 16.
+    pub stream_buffer: usize,
+    /// How many streams may be open at a time; the default is 10 000.
+    pub max_streams: usize,
+}
+
+impl Settings {
+    /// Whether clients are told the reason of an internal error.
+    #[must_use]
+    pub fn with_detail_error(mut self, detail_error: bool) -> Self {
+        self.detail_error = detail_error;
+        self
+    }
+
+    /// How many threads the engine has of its own.
+    #[must_use]
+    pub fn with_threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// How large a JSON request may be, in bytes.
+    #[must_use]
+    pub fn with_max_payload_bytes(mut self, bytes: usize) -> Self {
+        self.max_payload_bytes = bytes;
+        self
+    }
+
+    /// How many streams may be open at a time.
+    #[must_use]
+    pub fn with_max_streams(mut self, streams: usize) -> Self {
+        self.max_streams = streams;
+        self
+    }
+
+    /// The functions that configs may name.
+    #[must_use]
+    pub fn with_function_allowlist(mut self, allowlist: Allowlist) -> Self {
+        self.function_allowlist = allowlist;
+        self
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            threads: thread::available_parallelism().map_or(1, |cores| cores.get().min(4)),
+            max_payload_bytes: DEFAULT_MAX_PAYLOAD_BYTES,
+            argument_limits: Limits::default(),
+            detail_error: false,
+            function_allowlist: Allowlist::default(),
+            stream_buffer: 16,
+            max_streams: 10_000,
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! One stream as an actor: it runs the function, hands its chunks on in order, and ends in exactly one way.
+
+use std::{
+    fmt,
+    future::poll_fn,
+    pin::pin,
+    sync::Arc,
+    task::{Context as TaskContext, Poll},
+    time::Duration,
+};
+
+use actix::{
+    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture,
+};
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
+use serde_json::Value;
+use tokio::sync::Notify;
+
+use super::live::LiveStream;
+use crate::{
+    call::local::CallError,
+    clock::Clock,
+    executor::{RequestError, respond},
+    function::{FunctionError, Outcome, StreamEvent, StreamEvents},
+    model::Response,
+    response_sink::{ReceiverGone, ResponseSink},
+};
+
+/// The actor of one stream, a temporary child of the engine's stream supervisor.
+///
+/// It ends with the stream. Killed, it leaves an error as the terminal response.
+pub struct StreamCall {
+    work: Option<StreamWork>,
+    stop: Arc<Notify>,
+}
+
+/// What a stream is made of.
+pub(crate) struct StreamWork {
+    /// The running function.
+    pub(crate) call: BoxFuture<'static, Result<Outcome, CallError>>,
+    /// What the function's stream handle sends.
+    pub(crate) events: StreamEvents,
+    pub(crate) sink: ResponseSink,
+    /// Sent before everything else, where the receiver does not get it in another way.
+    pub(crate) acknowledgement: Option<Response>,
+    /// Bounds the stream as a whole; `None` for no bound.
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) detail_error: bool,
+    pub(crate) live: LiveStream,
+}
+
+/// Ends a stream from outside: its receiver gets the completion, its producer's next send fails (SPEC section 7).
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct StopStream;
+
+impl StreamCall {
+    pub(crate) fn new(work: StreamWork) -> Self {
+        Self {
+            stop: work.live.stop_signal(),
+            work: Some(work),
+        }
+    }
+}
+
+impl Actor for StreamCall {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        match self.work.take() {
+            Some(work) => {
+                let stop = Arc::clone(&self.stop);
+                ctx.spawn(work.run(stop).into_actor(self).map(|(), _, ctx| ctx.stop()));
+            }
+            None => ctx.stop(),
+        }
+    }
+}
+
+impl Handler<StopStream> for StreamCall {
+    type Result = ();
+
+    fn handle(&mut self, _: StopStream, _: &mut Context<Self>) {
+        self.stop.notify_one();
+    }
+}
+
+impl fmt::Debug for StreamCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamCall").finish_non_exhaustive()
+    }
+}
+
+/// How a stream ended.
+enum End {
+    Complete,
+    Last(Value),
+    Failed(RequestError),
+    ReceiverGone,
+}
+
+impl From<ReceiverGone> for End {
+    fn from(_: ReceiverGone) -> Self {
+        Self::ReceiverGone
+    }
+}
+
+impl StreamWork {
+    async fn run(self, stop: Arc<Notify>) {
+        let Self {
+            call,
+            mut events,
+            mut sink,
+            acknowledgement,
+            timeout,
+            clock,
+            ..
+        } = self;
+        let (detail_error, live) = (self.detail_error, self.live);
+        let request_id = sink.request_id();
+        sink.on_loss(respond::lost);
+        if let Some(acknowledgement) = acknowledgement
+            && sink.send(acknowledgement).await.is_err()
+        {
+            return sink.abandon();
+        }
+        let end = {
+            let mut stopped = pin!(stop.notified());
+            let mut gone = pin!(sink.receiver_gone());
+            let mut expired = timeout.map(|timeout| (timeout, clock.sleep(timeout)));
+            let mut forward = pin!(forward(call, &mut events, &mut sink, &request_id));
+            poll_fn(|cx| {
+                if stopped.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(End::Complete);
+                }
+                if gone.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(End::ReceiverGone);
+                }
+                if let Some((timeout, sleep)) = &mut expired
+                    && sleep.as_mut().poll(cx).is_ready()
+                {
+                    return Poll::Ready(End::Failed(CallError::TimedOut(*timeout).into()));
+                }
+                forward.as_mut().poll(cx)
+            })
+            .await
+        };
+        // The producer and the registry learn of the end before the receiver does, so that nothing follows it.
+        events.close();
+        drop(live);
+        match end {
+            End::Complete => sink.finish(Response::stream_end(request_id)),
+            End::Last(value) => sink.finish(Response::last_stream_chunk(request_id, value)),
+            End::Failed(error) => {
+                tracing::warn!(%request_id, %error, "a stream failed");
+                sink.finish(respond::failure(request_id, &error, detail_error));
+            }
+            End::ReceiverGone => sink.abandon(),
+        }
+    }
+}
+
+/// Hands on the function's answer and what its handle sends, until the stream ends.
+///
+/// The answer is the first chunk. A function that goes on working while its chunks are handed on answers later: its answer
+/// then follows what it has sent before.
+async fn forward(
+    mut call: BoxFuture<'static, Result<Outcome, CallError>>,
+    events: &mut StreamEvents,
+    sink: &mut ResponseSink,
+    request_id: &str,
+) -> End {
+    let mut progress = Progress::default();
+    loop {
+        let step = poll_fn(|cx| progress.poll(&mut call, events, cx));
+        let chunk = match step.await {
+            Step::Chunk(value) => value,
+            Step::Stream(stream) => return forward_stream(stream, sink, request_id).await,
+            Step::End(end) => return end,
+        };
+        progress.begun = true;
+        if let Err(gone) = sink.send(Response::stream_chunk(request_id, chunk)).await {
+            return gone.into();
+        }
+    }
+}
+
+/// How far a stream has come.
+#[derive(Default)]
+struct Progress {
+    /// A chunk was handed on.
+    begun: bool,
+    answered: bool,
+    /// An answer that came late and waits for what was sent before it.
+    late_answer: Option<Value>,
+    /// The function's handle is gone without an end.
+    vanished: bool,
+}
+
+enum Step {
+    Chunk(Value),
+    Stream(BoxStream<'static, Result<Value, FunctionError>>),
+    End(End),
+}
+
+impl Progress {
+    fn poll(
+        &mut self,
+        call: &mut BoxFuture<'static, Result<Outcome, CallError>>,
+        events: &mut StreamEvents,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<Step> {
+        if !self.answered
+            && let Poll::Ready(answer) = call.poll_unpin(cx)
+        {
+            self.answered = true;
+            match answer {
+                Err(error) => return Poll::Ready(Step::End(End::Failed(error.into()))),
+                Ok(Outcome::Stream(stream)) => return Poll::Ready(Step::Stream(stream)),
+                Ok(Outcome::Value(value)) if self.begun => self.late_answer = Some(value),
+                Ok(Outcome::Value(value)) => return Poll::Ready(Step::Chunk(value)),
+                Ok(_) => {}
+            }
+        }
+        if !self.vanished
+            && let Poll::Ready(event) = events.poll_next(cx)
+        {
+            match event {
+                StreamEvent::Result(value) => return Poll::Ready(Step::Chunk(value)),
+                StreamEvent::Last(value) => return Poll::Ready(Step::End(End::Last(value))),
+                StreamEvent::Complete => return Poll::Ready(Step::End(End::Complete)),
+                StreamEvent::Failed(error) => {
+                    return Poll::Ready(Step::End(End::Failed(function_failed(error))));
+                }
+                StreamEvent::Vanished => self.vanished = true,
+            }
+        }
+        if let Some(answer) = self.late_answer.take() {
+            return Poll::Ready(Step::Chunk(answer));
+        }
+        if self.answered && self.vanished {
+            return Poll::Ready(Step::End(End::Failed(RequestError::ProducerVanished)));
+        }
+        Poll::Pending
+    }
+}
+
+/// Hands on the items of a Rust `Stream`; its end completes, its first error or its panic fails.
+async fn forward_stream(
+    mut stream: BoxStream<'static, Result<Value, FunctionError>>,
+    sink: &mut ResponseSink,
+    request_id: &str,
+) -> End {
+    loop {
+        match stream.next().await {
+            None => return End::Complete,
+            Some(Ok(value)) => {
+                if let Err(gone) = sink.send(Response::stream_chunk(request_id, value)).await {
+                    return gone.into();
+                }
+            }
+            Some(Err(error)) => return End::Failed(function_failed(error)),
+        }
+    }
+}
+
+fn function_failed(error: FunctionError) -> RequestError {
+    RequestError::Call(CallError::from(error))
+}

@@ -1,0 +1,73 @@
+//! The streams that are open now, found by request id.
+
+use std::{fmt, sync::Arc};
+
+use tokio::sync::Notify;
+
+/// No open stream has this request id.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no open stream has the request id `{0}`")]
+#[non_exhaustive]
+pub struct UnknownStream(pub String);
+
+/// The open streams. It outlives the actors of the streams.
+#[derive(Default)]
+pub(crate) struct LiveStreams {
+    by_request: papaya::HashMap<Arc<str>, Arc<Notify>>,
+}
+
+impl LiveStreams {
+    /// Lists a stream; a second one with the same request id takes the place of the first.
+    pub(crate) fn enter(self: &Arc<Self>, request_id: &str) -> LiveStream {
+        let id: Arc<str> = request_id.into();
+        let stop = Arc::new(Notify::new());
+        self.by_request
+            .pin()
+            .insert(Arc::clone(&id), Arc::clone(&stop));
+        LiveStream {
+            streams: Arc::clone(self),
+            id,
+            stop,
+        }
+    }
+
+    pub(crate) fn stop(&self, request_id: &str) -> Result<(), UnknownStream> {
+        match self.by_request.pin().get(request_id) {
+            Some(stop) => {
+                stop.notify_one();
+                Ok(())
+            }
+            None => Err(UnknownStream(request_id.to_owned())),
+        }
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.by_request.len()
+    }
+}
+
+/// A stream's entry in the list; dropping it takes the entry out.
+pub(crate) struct LiveStream {
+    streams: Arc<LiveStreams>,
+    id: Arc<str>,
+    stop: Arc<Notify>,
+}
+
+impl LiveStream {
+    pub(super) fn stop_signal(&self) -> Arc<Notify> {
+        Arc::clone(&self.stop)
+    }
+}
+
+impl Drop for LiveStream {
+    fn drop(&mut self) {
+        let own = |_: &Arc<str>, stop: &Arc<Notify>| Arc::ptr_eq(stop, &self.stop);
+        let _ = self.streams.by_request.pin().remove_if(&*self.id, own);
+    }
+}
+
+impl fmt::Debug for LiveStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LiveStream").field(&self.id).finish()
+    }
+}
