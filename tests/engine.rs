@@ -749,7 +749,7 @@ async fn exactly_one_terminal_response_a_request_while_actors_are_being_killed()
                 1 => request(&id, "async").with_arg("value", "x"),
                 _ => request(&id, "stream").with_arg("n", 3),
             };
-            let responses = if number % 2 == 0 {
+            let responses = if number.is_multiple_of(2) {
                 api.execute(request).await.collect().await
             } else {
                 match api.executor(number).call(Execute::new(request)).await {
