@@ -66,6 +66,7 @@ pub mod function;
 pub mod model;
 mod owner;
 pub mod permission;
+pub mod rate_limiter;
 mod response_sink;
 mod settings;
 pub mod stream;

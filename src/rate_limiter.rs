@@ -1,0 +1,339 @@
+//! Rate limits: of any interval as long as a limit's window, no more requests pass than the limit admits.
+//!
+//! [`RateLimiter`] is a handle on a shared table. Checks run on the caller's thread and wait for nobody but the few
+//! requests that meet the same part of the table.
+//!
+//! ```
+//! use std::{sync::Arc, time::Duration};
+//! use gen_api::{
+//!     clock::ManualClock,
+//!     rate_limiter::{LimitKey, RateLimit, RateLimiter, Scope},
+//! };
+//!
+//! let clock = ManualClock::new();
+//! let limiter = RateLimiter::new(Arc::new(clock.clone()));
+//! limiter.add_global_limit(RateLimit::new(LimitKey::UserId, 1, 60_000))?;
+//!
+//! assert!(limiter.check_key("ann", &Scope::Global, &LimitKey::UserId).is_ok());
+//! clock.advance(Duration::from_millis(500));
+//! let refused = limiter.check_key("ann", &Scope::Global, &LimitKey::UserId).unwrap_err();
+//! assert_eq!(refused.to_string(), "Rate limit exceeded. Please retry after 60 seconds.");
+//! # Ok::<(), gen_api::rate_limiter::InvalidLimit>(())
+//! ```
+//!
+//! # What counts
+//!
+//! - A history is kept for each scope (all APIs, or one), kind of key and value. All limits on the same kind of key in a
+//!   scope look at that one history.
+//! - A request is recorded when all limits that apply let it pass, and then by all of them at once. What no limit applies
+//!   to is not recorded.
+//! - Of several limits without room, the first in the configuration is reported, global limits before those of an API.
+//! - A value counts as absent when it is empty, and an argument also when it is not a text.
+//! - Of a value longer than 256 bytes a 128-bit fingerprint under a secret key is kept in its place.
+//!
+//! # When configuration changes
+//!
+//! Histories outlive every change, so a limit that stays keeps its counts, and one that gets other numbers judges the
+//! requests already recorded. The history of a kind of key that lost all its limits is kept for the longest window it
+//! had; putting a limit back within that time finds it. A history holds only what its limits needed: a window made longer
+//! sees what the old one had not yet forgotten.
+
+mod config;
+mod limit;
+mod outcome;
+mod rules;
+mod table;
+#[cfg(test)]
+mod tests;
+mod window;
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+
+pub use self::{
+    config::{RateLimitConfig, RateLimitUpdate},
+    limit::{ApiLimit, InvalidLimit, LimitKey, RateLimit, Scope},
+    outcome::{LimitStatus, Limited, RateLimitError, Swept},
+};
+use self::{
+    rules::Rules,
+    table::{Subject, Table},
+};
+use crate::{clock::Clock, model::Request};
+
+/// The rate limiter: a handle that is cheap to clone and usable from any thread. Clones share everything.
+///
+/// Every verb works on the shared table at once and none waits for an actor, so none fails while an actor restarts.
+#[derive(Clone, Debug)]
+pub struct RateLimiter {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    clock: Arc<dyn Clock>,
+    table: Table,
+    rules: ArcSwap<Rules>,
+    /// Held while the rules change, and during a sweep, which must not judge by rules that are no longer in force.
+    changing: Mutex<()>,
+}
+
+impl RateLimiter {
+    /// A limiter that is switched on and has no limits yet.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        let rules = Rules::new(RateLimitConfig::default(), None);
+        Self {
+            shared: Arc::new(Shared {
+                clock,
+                table: Table::new(),
+                rules: ArcSwap::from_pointee(rules),
+                changing: Mutex::new(()),
+            }),
+        }
+    }
+
+    /// A limiter with the given configuration.
+    ///
+    /// # Errors
+    ///
+    /// The first field of the configuration that is at fault.
+    pub fn with_config(
+        clock: Arc<dyn Clock>,
+        config: RateLimitConfig,
+    ) -> Result<Self, InvalidLimit> {
+        let limiter = Self::new(clock);
+        limiter.update_config(config)?;
+        Ok(limiter)
+    }
+
+    /// Judges a request by all limits that apply to it, and records it when it passes.
+    ///
+    /// # Errors
+    ///
+    /// The limit that has no room, or that the limiter cannot answer while
+    /// [`fail_open`](RateLimitConfig::fail_open) is off.
+    pub fn check(&self, request: &Request) -> Result<(), RateLimitError> {
+        let rules = self.shared.rules.load();
+        if !rules.config.enabled {
+            return Ok(());
+        }
+        self.shared.guarded(&rules, |shared| {
+            let mut subjects = rules
+                .groups_for(&request.service, &request.request_type)
+                .filter_map(|group| {
+                    let value = group.key.value_in(request)?;
+                    Some(shared.table.subject(group, value))
+                });
+            let Some(first) = subjects.next() else {
+                return Ok(());
+            };
+            // Most requests meet one group of limits; they need not pay for a list.
+            let Some(second) = subjects.next() else {
+                return Ok(shared.table.admit_one(shared.now(), &first)?);
+            };
+            let all: SmallVec<[Subject<'_>; 4]> =
+                [first, second].into_iter().chain(subjects).collect();
+            Ok(shared.table.admit_all(shared.now(), &all)?)
+        })
+    }
+
+    /// Judges one use of a key by the limits on that kind of key in `scope`, and records it when it passes. It counts
+    /// together with the requests that carry the key. An empty value is not limited.
+    ///
+    /// # Errors
+    ///
+    /// As [`check`](Self::check).
+    pub fn check_key(
+        &self,
+        value: &str,
+        scope: &Scope,
+        kind: &LimitKey,
+    ) -> Result<(), RateLimitError> {
+        let rules = self.shared.rules.load();
+        if !rules.config.enabled || value.is_empty() {
+            return Ok(());
+        }
+        let Some(group) = rules.group(scope, kind) else {
+            return Ok(());
+        };
+        self.shared.guarded(&rules, |shared| {
+            let subject = shared.table.subject(group, value);
+            Ok(shared.table.admit_one(shared.now(), &subject)?)
+        })
+    }
+
+    /// The limits across all APIs, in the order in which they are judged.
+    #[must_use]
+    pub fn global_limits(&self) -> Vec<RateLimit> {
+        self.shared.rules.load().config.global_limits.clone()
+    }
+
+    /// Replaces the limits across all APIs.
+    ///
+    /// # Errors
+    ///
+    /// The first field at fault; then nothing has changed.
+    pub fn set_global_limits(&self, limits: Vec<RateLimit>) -> Result<(), InvalidLimit> {
+        self.update_config(RateLimitUpdate {
+            global_limits: Some(limits),
+            ..RateLimitUpdate::default()
+        })
+    }
+
+    /// Removes the limits across all APIs on the same kind of key, and appends `limit`.
+    ///
+    /// # Errors
+    ///
+    /// The field at fault; then nothing has changed.
+    pub fn add_global_limit(&self, limit: RateLimit) -> Result<(), InvalidLimit> {
+        limit.validate("limit")?;
+        self.shared.change(|config| {
+            config.global_limits.retain(|other| other.key != limit.key);
+            config.global_limits.push(limit);
+            Ok(())
+        })
+    }
+
+    /// Removes the limits across all APIs on one kind of key; whether there were any.
+    pub fn remove_global_limit(&self, kind: &LimitKey) -> bool {
+        let mut removed = false;
+        let changed: Result<(), InvalidLimit> = self.shared.change(|config| {
+            let before = config.global_limits.len();
+            config.global_limits.retain(|limit| limit.key != *kind);
+            removed = config.global_limits.len() < before;
+            Ok(())
+        });
+        changed.is_ok() && removed
+    }
+
+    /// The configuration in force.
+    #[must_use]
+    pub fn config(&self) -> RateLimitConfig {
+        self.shared.rules.load().config.clone()
+    }
+
+    /// Changes the configuration, or replaces it where a whole [`RateLimitConfig`] is given.
+    ///
+    /// # Errors
+    ///
+    /// The first field at fault; then nothing has changed.
+    pub fn update_config(&self, update: impl Into<RateLimitUpdate>) -> Result<(), InvalidLimit> {
+        let update = update.into();
+        self.shared.change(|config| {
+            update.apply(config);
+            config.validate()
+        })
+    }
+
+    /// How much a key has used of each limit on its kind of key in `scope`, in the configuration's order.
+    #[must_use]
+    pub fn status(&self, value: &str, scope: &Scope, kind: &LimitKey) -> Vec<LimitStatus> {
+        let rules = self.shared.rules.load();
+        let Some(group) = rules.group(scope, kind) else {
+            return Vec::new();
+        };
+        let counts = self.shared.table.counts(self.shared.now(), group, value);
+        group
+            .limits
+            .iter()
+            .zip(counts)
+            .map(|(limit, current)| LimitStatus {
+                key: group.key.clone(),
+                scope: group.scope.clone(),
+                max_requests: limit.max,
+                current_requests: current,
+                remaining: limit.max.saturating_sub(current),
+                window_ms: limit.window_ms,
+            })
+            .collect()
+    }
+
+    /// Forgets the requests recorded for a key in `scope`; whether there were any. Other scopes keep theirs.
+    pub fn reset(&self, value: &str, scope: &Scope, kind: &LimitKey) -> bool {
+        self.shared
+            .rules
+            .load()
+            .known_id(scope, kind)
+            .is_some_and(|group| self.shared.table.remove(group, value))
+    }
+
+    /// Forgets all recorded requests and keeps the limits; how many keys were forgotten.
+    pub fn clear(&self) -> usize {
+        self.shared.table.clear()
+    }
+
+    /// Forgets keys whose requests no longer matter to any limit, and the memory of bursts that are over.
+    pub fn sweep(&self) -> Swept {
+        self.shared.sweep()
+    }
+
+    /// How many keys have a history now.
+    #[must_use]
+    pub fn tracked_keys(&self) -> usize {
+        self.shared.table.len()
+    }
+}
+
+impl Shared {
+    /// Nanoseconds of the clock: enough for 584 years.
+    fn now(&self) -> u64 {
+        nanoseconds(self.clock.now())
+    }
+
+    /// Runs a check. All that can go wrong in one is a panic, the embedder's clock being foreign code; the locks let go
+    /// then, and a check changes histories only by its very last steps.
+    fn guarded(
+        &self,
+        rules: &Rules,
+        check: impl FnOnce(&Self) -> Result<(), RateLimitError>,
+    ) -> Result<(), RateLimitError> {
+        catch_unwind(AssertUnwindSafe(|| check(self))).unwrap_or_else(|_| {
+            let fail_open = rules.config.fail_open;
+            tracing::error!(fail_open, "a rate limit check panicked");
+            if fail_open {
+                Ok(())
+            } else {
+                Err(RateLimitError::Unavailable)
+            }
+        })
+    }
+
+    /// Puts a changed configuration in force, unless `change` fails.
+    fn change(
+        &self,
+        change: impl FnOnce(&mut RateLimitConfig) -> Result<(), InvalidLimit>,
+    ) -> Result<(), InvalidLimit> {
+        let _changing = self.changing.lock();
+        let rules = self.rules.load_full();
+        let mut config = rules.config.clone();
+        change(&mut config)?;
+        self.rules.store(Arc::new(Rules::new(config, Some(&rules))));
+        Ok(())
+    }
+
+    fn sweep(&self) -> Swept {
+        let _changing = self.changing.lock();
+        let rules = self.rules.load_full();
+        let sweep = self.table.sweep(self.now(), &rules.spans());
+        let has_history = |group| sweep.remaining.contains_key(&group);
+        if let Some(rules) = rules.without_retired(has_history) {
+            self.rules.store(Arc::new(rules));
+        }
+        Swept {
+            removed: sweep.removed,
+            remaining: sweep.remaining.values().sum(),
+        }
+    }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
