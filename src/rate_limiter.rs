@@ -1,7 +1,8 @@
 //! Rate limits: of any interval as long as a limit's window, no more requests pass than the limit admits.
 //!
 //! [`RateLimiter`] is a handle on a shared table. Checks run on the caller's thread and wait for nobody but the few
-//! requests that meet the same part of the table.
+//! requests that meet the same part of the table. [`RateLimiterActor`] takes the same verbs as messages and sweeps idle
+//! keys; it holds nothing that its death could lose.
 //!
 //! ```
 //! use std::{sync::Arc, time::Duration};
@@ -38,6 +39,7 @@
 //! had; putting a limit back within that time finds it. A history holds only what its limits needed: a window made longer
 //! sees what the old one had not yet forgotten.
 
+mod actor;
 mod config;
 mod limit;
 mod outcome;
@@ -58,6 +60,10 @@ use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 pub use self::{
+    actor::{
+        AddGlobalLimit, Check, CheckKey, Clear, GetConfig, GetGlobalLimits, GetStatus,
+        RateLimiterActor, RemoveGlobalLimit, Reset, SetGlobalLimits, Sweep, UpdateConfig,
+    },
     config::{RateLimitConfig, RateLimitUpdate},
     limit::{ApiLimit, InvalidLimit, LimitKey, RateLimit, Scope},
     outcome::{LimitStatus, Limited, RateLimitError, Swept},
@@ -271,6 +277,8 @@ impl RateLimiter {
     }
 
     /// Forgets keys whose requests no longer matter to any limit, and the memory of bursts that are over.
+    ///
+    /// [`RateLimiterActor`] does this every [`sweep_interval_ms`](RateLimitConfig::sweep_interval_ms).
     pub fn sweep(&self) -> Swept {
         self.shared.sweep()
     }
@@ -279,6 +287,10 @@ impl RateLimiter {
     #[must_use]
     pub fn tracked_keys(&self) -> usize {
         self.shared.table.len()
+    }
+
+    fn clock(&self) -> &Arc<dyn Clock> {
+        &self.shared.clock
     }
 }
 
