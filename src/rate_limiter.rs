@@ -69,7 +69,7 @@ pub use self::{
     outcome::{LimitStatus, Limited, RateLimitError, Swept},
 };
 use self::{
-    rules::Rules,
+    rules::{Refusal, Rules},
     table::{Subject, Table},
 };
 use crate::{clock::Clock, model::Request};
@@ -132,22 +132,19 @@ impl RateLimiter {
             return Ok(());
         }
         self.shared.guarded(&rules, |shared| {
-            let mut subjects = rules
-                .groups_for(&request.service, &request.request_type)
-                .filter_map(|group| {
-                    let value = group.key.value_in(request)?;
-                    Some(shared.table.subject(group, value))
-                });
-            let Some(first) = subjects.next() else {
-                return Ok(());
-            };
-            // Most requests meet one group of limits; they need not pay for a list.
-            let Some(second) = subjects.next() else {
-                return Ok(shared.table.admit_one(shared.now(), &first)?);
-            };
-            let all: SmallVec<[Subject<'_>; 4]> =
-                [first, second].into_iter().chain(subjects).collect();
-            Ok(shared.table.admit_all(shared.now(), &all)?)
+            let mut subjects: SmallVec<[Subject<'_>; 4]> = SmallVec::new();
+            for groups in rules.groups_for(&request.service, &request.request_type) {
+                for group in groups {
+                    if let Some(value) = group.key.value_in(request) {
+                        subjects.push(Subject { group, value });
+                    }
+                }
+            }
+            match *subjects {
+                [] => Ok(()),
+                [subject] => shared.table.admit_one(shared.now(), subject),
+                _ => shared.table.admit_all(shared.now(), &subjects),
+            }
         })
     }
 
@@ -171,8 +168,9 @@ impl RateLimiter {
             return Ok(());
         };
         self.shared.guarded(&rules, |shared| {
-            let subject = shared.table.subject(group, value);
-            Ok(shared.table.admit_one(shared.now(), &subject)?)
+            shared
+                .table
+                .admit_one(shared.now(), Subject { group, value })
         })
     }
 
@@ -246,7 +244,8 @@ impl RateLimiter {
         let Some(group) = rules.group(scope, kind) else {
             return Vec::new();
         };
-        let counts = self.shared.table.counts(self.shared.now(), group, value);
+        let subject = Subject { group, value };
+        let counts = self.shared.table.counts(self.shared.now(), subject);
         group
             .limits
             .iter()
@@ -302,20 +301,24 @@ impl Shared {
 
     /// Runs a check. All that can go wrong in one is a panic, the embedder's clock being foreign code; the locks let go
     /// then, and a check changes histories only by its very last steps.
-    fn guarded(
+    fn guarded<'rules>(
         &self,
-        rules: &Rules,
-        check: impl FnOnce(&Self) -> Result<(), RateLimitError>,
+        rules: &'rules Rules,
+        check: impl FnOnce(&Self) -> Result<(), Refusal<'rules>>,
     ) -> Result<(), RateLimitError> {
-        catch_unwind(AssertUnwindSafe(|| check(self))).unwrap_or_else(|_| {
-            let fail_open = rules.config.fail_open;
-            tracing::error!(fail_open, "a rate limit check panicked");
-            if fail_open {
-                Ok(())
-            } else {
-                Err(RateLimitError::Unavailable)
+        match catch_unwind(AssertUnwindSafe(|| check(self))) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(refusal)) => Err(refusal.into()),
+            Err(_) => {
+                let fail_open = rules.config.fail_open;
+                tracing::error!(fail_open, "a rate limit check panicked");
+                if fail_open {
+                    Ok(())
+                } else {
+                    Err(RateLimitError::Unavailable)
+                }
             }
-        })
+        }
     }
 
     /// Puts a changed configuration in force, unless `change` fails.

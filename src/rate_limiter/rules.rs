@@ -149,12 +149,9 @@ impl Rules {
     }
 
     /// The groups that a request of this type to this service meets, the global ones first.
-    pub(super) fn groups_for(
-        &self,
-        service: &str,
-        request_type: &str,
-    ) -> impl Iterator<Item = &Group> {
-        self.global.iter().chain(self.api(service, request_type))
+    #[inline]
+    pub(super) fn groups_for(&self, service: &str, request_type: &str) -> [&[Group]; 2] {
+        [&self.global, self.api(service, request_type)]
     }
 
     /// The limits on one kind of key in one scope.
@@ -218,6 +215,7 @@ impl Rules {
 
 impl Group {
     /// The first limit that has no room for a request at `now`.
+    #[inline]
     pub(super) fn refusal(&self, window: &SlidingWindow, now: u64) -> Option<Refusal<'_>> {
         self.limits.iter().find_map(|limit| {
             window.wait(now, limit.max, limit.span).map(|wait| Refusal {
@@ -266,13 +264,13 @@ mod tests {
         ];
         let api = [ApiLimit::new("svc", "op", limit("user_id", 1, 1))];
         let rules = Rules::new(config(&global, &api), None);
-        let groups: Vec<_> = rules.groups_for("svc", "op").collect();
-        assert_eq!(groups.len(), 3);
-        assert_eq!(groups[0].limits.len(), 2);
-        assert_eq!((groups[0].most, groups[0].span), (100, 60_000_000_000));
-        assert_eq!(groups[2].scope, Scope::api("svc", "op"));
-        assert_eq!(rules.groups_for("svc", "other").count(), 2);
-        assert_ne!(groups[0].id, groups[2].id);
+        let [global, api] = rules.groups_for("svc", "op");
+        assert_eq!((global.len(), api.len()), (2, 1));
+        assert_eq!(global[0].limits.len(), 2);
+        assert_eq!((global[0].most, global[0].span), (100, 60_000_000_000));
+        assert_eq!(api[0].scope, Scope::api("svc", "op"));
+        assert!(rules.groups_for("svc", "other")[1].is_empty());
+        assert_ne!(global[0].id, api[0].id);
     }
 
     #[test]

@@ -51,18 +51,18 @@ struct History {
     group: u32,
 }
 
-/// The history that a request meets in one group of limits.
-#[derive(Debug)]
+/// What a request meets: a group of limits, and its own value of the group's key.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Subject<'a> {
-    group: &'a Group,
-    key: Key<'a>,
+    pub(super) group: &'a Group,
+    pub(super) value: &'a str,
 }
 
-/// The key of a history inside its group.
+/// The key of a history.
 #[derive(Debug)]
 struct Key<'a> {
+    group: u32,
     value: Cow<'a, str>,
-    /// Of the group's number and the value.
     hash: u64,
 }
 
@@ -85,26 +85,20 @@ impl Table {
         }
     }
 
-    /// What a request with this value meets in `group`.
-    pub(super) fn subject<'a>(&self, group: &'a Group, value: &'a str) -> Subject<'a> {
-        Subject {
-            group,
-            key: self.key(group.id, value),
-        }
-    }
-
     /// Records a request at `now` with its only subject, or refuses it.
-    pub(super) fn admit_one<'a>(&self, now: u64, subject: &Subject<'a>) -> Result<(), Refusal<'a>> {
-        let mut histories = self.shard(subject.key.hash).lock();
-        match subject.find_mut(&mut histories) {
+    pub(super) fn admit_one<'a>(&self, now: u64, subject: Subject<'a>) -> Result<(), Refusal<'a>> {
+        let group = subject.group;
+        let key = self.key(group.id, subject.value);
+        let mut histories = self.shards[shard_of(key.hash)].histories.lock();
+        match key.find_mut(&mut histories) {
             Some(history) => {
                 let now = now.max(history.window.newest());
-                if let Some(refusal) = subject.group.refusal(&history.window, now) {
+                if let Some(refusal) = group.refusal(&history.window, now) {
                     return Err(refusal);
                 }
-                subject.record(&mut history.window, now);
+                history.window.record(now, group.span, group.most);
             }
-            None => self.insert(&mut histories, subject, now),
+            None => self.insert(&mut histories, &key, now),
         }
         Ok(())
     }
@@ -115,35 +109,40 @@ impl Table {
         now: u64,
         subjects: &[Subject<'a>],
     ) -> Result<(), Refusal<'a>> {
-        let mut shards: Few<usize> = subjects
+        let keys: Few<Key<'_>> = subjects
             .iter()
-            .map(|subject| self.shard_index(subject.key.hash))
+            .map(|subject| self.key(subject.group.id, subject.value))
             .collect();
+        let mut shards: Few<usize> = keys.iter().map(|key| shard_of(key.hash)).collect();
         shards.sort_unstable();
         shards.dedup();
         let mut guards: Few<MutexGuard<'_, HashTable<History>>> = shards
             .iter()
-            .map(|index| self.shards[*index].histories.lock())
+            .map(|shard| self.shards[*shard].histories.lock())
             .collect();
-        // Every index searched for is among the locked ones.
-        let position = |subject: &Subject<'_>| {
-            let index = self.shard_index(subject.key.hash);
-            shards.iter().position(|shard| *shard == index).unwrap_or(0)
+        // Every shard asked for is among the locked ones.
+        let place = |key: &Key<'_>| {
+            let shard = shard_of(key.hash);
+            shards
+                .iter()
+                .position(|locked| *locked == shard)
+                .unwrap_or(0)
         };
 
         // Another thread may have read the clock later and recorded earlier. It is at least as late as that now: the
         // stamps of a history never go back.
-        let mut now = now;
-        for subject in subjects {
-            if let Some(history) = subject.find(&guards[position(subject)]) {
-                now = now.max(history.window.newest());
-            }
-        }
+        let found: Few<Option<&SlidingWindow>> = keys
+            .iter()
+            .map(|key| Some(&key.find(&guards[place(key)])?.window))
+            .collect();
+        let now = found
+            .iter()
+            .flatten()
+            .map(|window| window.newest())
+            .fold(now, u64::max);
         let mut refused: Option<Refusal<'a>> = None;
-        for subject in subjects {
-            let refusal = subject
-                .find(&guards[position(subject)])
-                .and_then(|history| subject.group.refusal(&history.window, now));
+        for (subject, window) in subjects.iter().zip(&found) {
+            let refusal = window.and_then(|window| subject.group.refusal(window, now));
             if let Some(refusal) = refusal {
                 refused = Some(refusal.first_of(refused));
             }
@@ -151,44 +150,44 @@ impl Table {
         if let Some(refusal) = refused {
             return Err(refusal);
         }
-        for subject in subjects {
-            let histories = &mut guards[position(subject)];
-            match subject.find_mut(histories) {
-                Some(history) => subject.record(&mut history.window, now),
-                None => self.insert(histories, subject, now),
+        drop(found);
+        for (subject, key) in subjects.iter().zip(&keys) {
+            let histories = &mut guards[place(key)];
+            let group = subject.group;
+            match key.find_mut(histories) {
+                Some(history) => history.window.record(now, group.span, group.most),
+                None => self.insert(histories, key, now),
             }
         }
         Ok(())
     }
 
-    fn insert(&self, histories: &mut HashTable<History>, subject: &Subject<'_>, now: u64) {
+    fn insert(&self, histories: &mut HashTable<History>, key: &Key<'_>, now: u64) {
         let history = History {
-            value: Box::from(subject.key.value.as_ref()),
+            value: Box::from(key.value.as_ref()),
             window: SlidingWindow::starting_at(now),
-            group: subject.group.id,
+            group: key.group,
         };
-        histories.insert_unique(subject.key.hash, history, |history| {
+        histories.insert_unique(key.hash, history, |history| {
             self.hash(history.group, &history.value)
         });
     }
 
-    /// How many requests of a value each limit of `group` counts at `now`.
-    pub(super) fn counts(&self, now: u64, group: &Group, value: &str) -> Vec<u32> {
-        let subject = self.subject(group, value);
-        let histories = self.shard(subject.key.hash).lock();
-        let history = subject.find(&histories);
-        group
-            .limits
-            .iter()
-            .map(|limit| history.map_or(0, |history| history.window.count(now, limit.span)))
-            .collect()
+    /// How many requests each limit of the group counts at `now`.
+    pub(super) fn counts(&self, now: u64, subject: Subject<'_>) -> Vec<u32> {
+        let key = self.key(subject.group.id, subject.value);
+        let histories = self.shards[shard_of(key.hash)].histories.lock();
+        let history = key.find(&histories);
+        let count = |span| history.map_or(0, |history| history.window.count(now, span));
+        let limits = subject.group.limits.iter();
+        limits.map(|limit| count(limit.span)).collect()
     }
 
     /// Forgets one history; whether there was one.
     pub(super) fn remove(&self, group: u32, value: &str) -> bool {
         let key = self.key(group, value);
-        let mut histories = self.shard(key.hash).lock();
-        match histories.find_entry(key.hash, |history| key.is(group, history)) {
+        let mut histories = self.shards[shard_of(key.hash)].histories.lock();
+        match histories.find_entry(key.hash, |history| key.is_of(history)) {
             Ok(found) => {
                 found.remove();
                 true
@@ -238,6 +237,7 @@ impl Table {
             .sum()
     }
 
+    #[inline]
     fn key<'a>(&self, group: u32, value: &'a str) -> Key<'a> {
         let value = if value.len() <= LONGEST_KEPT {
             Cow::Borrowed(value)
@@ -245,12 +245,14 @@ impl Table {
             Cow::Owned(self.fingerprint(value))
         };
         Key {
+            group,
             hash: self.hash(group, &value),
             value,
         }
     }
 
     /// Stands for a long value. The secret keys make it 128 bits that nobody outside can aim at.
+    #[cold]
     fn fingerprint(&self, value: &str) -> String {
         let [first, second] = &self.fingerprints;
         let (first, second) = (first.hash_one(value), second.hash_one(value));
@@ -260,35 +262,25 @@ impl Table {
     fn hash(&self, group: u32, value: &str) -> u64 {
         self.hasher.hash_one((group, value))
     }
-
-    fn shard(&self, hash: u64) -> &Mutex<HashTable<History>> {
-        &self.shards[self.shard_index(hash)].histories
-    }
-
-    /// From bits that the table inside a shard uses last: it looks at the lowest and the top seven.
-    fn shard_index(&self, hash: u64) -> usize {
-        (hash >> 48) as usize & (SHARDS - 1)
-    }
-}
-
-impl Subject<'_> {
-    fn find<'t>(&self, histories: &'t HashTable<History>) -> Option<&'t History> {
-        histories.find(self.key.hash, |history| self.key.is(self.group.id, history))
-    }
-
-    fn find_mut<'t>(&self, histories: &'t mut HashTable<History>) -> Option<&'t mut History> {
-        histories.find_mut(self.key.hash, |history| self.key.is(self.group.id, history))
-    }
-
-    fn record(&self, window: &mut SlidingWindow, now: u64) {
-        window.record(now, self.group.span, self.group.most);
-    }
 }
 
 impl Key<'_> {
-    fn is(&self, group: u32, history: &History) -> bool {
-        history.group == group && *history.value == *self.value
+    fn is_of(&self, history: &History) -> bool {
+        history.group == self.group && *history.value == *self.value
     }
+
+    fn find<'t>(&self, histories: &'t HashTable<History>) -> Option<&'t History> {
+        histories.find(self.hash, |history| self.is_of(history))
+    }
+
+    fn find_mut<'t>(&self, histories: &'t mut HashTable<History>) -> Option<&'t mut History> {
+        histories.find_mut(self.hash, |history| self.is_of(history))
+    }
+}
+
+/// The shard of a hash, from bits that the table inside a shard uses last: it looks at the lowest and the top seven.
+fn shard_of(hash: u64) -> usize {
+    (hash >> 48) as usize & (SHARDS - 1)
 }
 
 #[cfg(test)]
@@ -308,7 +300,7 @@ mod tests {
         let table = Table::new();
         let mut counts = [0_u32; SHARDS];
         for key in 0..6_400 {
-            counts[table.shard_index(table.hash(1, &key.to_string()))] += 1;
+            counts[shard_of(table.hash(1, &key.to_string()))] += 1;
         }
         assert!(counts.iter().all(|count| (30..300).contains(count)));
     }

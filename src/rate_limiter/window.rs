@@ -29,6 +29,7 @@ impl SlidingWindow {
     }
 
     /// The stamp of the latest admitted request.
+    #[inline]
     pub(super) fn newest(&self) -> u64 {
         match &self.stamps {
             Stamps::One(stamp) => *stamp,
@@ -38,6 +39,7 @@ impl SlidingWindow {
 
     /// How long a request at `now` would have to wait until fewer than `max` requests lie within `span`; `None` when it
     /// may pass at once.
+    #[inline]
     pub(super) fn wait(&self, now: u64, max: u32, span: u64) -> Option<u64> {
         // The request that has to grow old before the next one may pass.
         let blocking = match &self.stamps {
@@ -59,6 +61,7 @@ impl SlidingWindow {
 
     /// Adds a request admitted at `now` and forgets what is at least `span` old, the longest span of any limit that
     /// looks at this history. `most` is the greatest maximum among them: room is never made for more.
+    #[inline]
     pub(super) fn record(&mut self, now: u64, span: u64, most: u32) {
         match &mut self.stamps {
             Stamps::One(stamp) if age(*stamp, now) >= span => *stamp = now,
