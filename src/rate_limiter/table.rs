@@ -92,6 +92,7 @@ impl Table {
         let mut histories = self.shards[shard_of(key.hash)].histories.lock();
         match key.find_mut(&mut histories) {
             Some(history) => {
+                // As in `admit_all`: another thread may have read the clock later and recorded earlier.
                 let now = now.max(history.window.newest());
                 if let Some(refusal) = group.refusal(&history.window, now) {
                     return Err(refusal);
@@ -286,6 +287,7 @@ fn shard_of(hash: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rate_limiter::{LimitKey, RateLimit, RateLimitConfig, rules::Rules};
 
     /// With the table at its emptiest (seven of sixteen places taken, one byte of its own each) and 32 bytes for the
     /// text, a key with one stamp stays below the 160 bytes of the design.
@@ -293,6 +295,45 @@ mod tests {
     fn a_key_with_one_stamp_takes_48_bytes_beside_its_text() {
         assert_eq!(size_of::<History>(), 48);
         assert!((size_of::<History>() + 1) * 16 / 7 + 32 <= 160);
+    }
+
+    /// Two requests in a millisecond, by user and by room.
+    fn rules() -> Rules {
+        let mut config = RateLimitConfig::default();
+        for key in ["user_id", "room"] {
+            let limit = RateLimit::new(LimitKey::from(key), 2, 1);
+            config.global_limits.push(limit);
+        }
+        Rules::new(config, None)
+    }
+
+    /// Two threads read the clock, and the later reader takes the lock first.
+    #[test]
+    fn a_request_that_read_the_clock_earlier_is_recorded_no_earlier_than_those_before_it() {
+        let rules = rules();
+        let [groups, _] = rules.groups_for("svc", "op");
+        let subject = |group| Subject {
+            group,
+            value: "ann",
+        };
+        let both = [subject(&groups[0]), subject(&groups[1])];
+        let span = groups[0].span;
+        for several in [false, true] {
+            let table = Table::new();
+            let admit = |now| {
+                if several {
+                    table.admit_all(now, &both)
+                } else {
+                    table.admit_one(now, both[0])
+                }
+            };
+            assert!(admit(10).is_ok());
+            assert!(admit(5).is_ok());
+            assert_eq!(table.sweep(span + 5, &rules.spans()).removed, 0);
+            assert_eq!(table.counts(span + 9, both[0]), [2]);
+            assert_eq!(admit(span + 9).unwrap_err().wait, 1);
+            assert!(admit(span + 10).is_ok());
+        }
     }
 
     #[test]
