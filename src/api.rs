@@ -12,9 +12,10 @@ use tokio::{runtime::Handle, sync::oneshot};
 use crate::{
     clock::{Clock, SystemClock},
     config::{AddError, ConfigDb, ConfigDbRef, ConfigTable},
-    executor::{Executor, Pipeline, Reply},
+    executor::{Executor, Pipeline, PipelineParts, Reply},
     function::{Functions, FunctionsError},
     model::{FunConfig, Request, Response},
+    rate_limiter::{InvalidLimit, RateLimiter, RateLimiterActor},
     settings::Settings,
     stream::{LiveStreams, UnknownStream},
 };
@@ -74,6 +75,14 @@ impl GenApi {
         self.engine.pipeline.execute(request).await
     }
 
+    /// Like [`execute`](Self::execute), but answered with `Request timed out after Nms` when that takes longer than
+    /// `limit`, retries and their pauses included.
+    ///
+    /// What goes on after an acknowledgement is not bounded by it.
+    pub async fn execute_with_timeout(&self, request: Request, limit: Duration) -> Reply {
+        self.engine.pipeline.execute_within(request, limit).await
+    }
+
     /// Executes a request and sends every response to `recipient`, in order; returns when the immediate one was sent.
     pub async fn execute_to(&self, request: Request, recipient: Recipient<Response>) {
         self.engine.pipeline.execute_to(request, recipient).await;
@@ -104,6 +113,12 @@ impl GenApi {
     #[must_use]
     pub fn config_db(&self) -> &ConfigDbRef {
         &self.engine.config_db
+    }
+
+    /// The rate limits: checked on the way of every request, changed at runtime (SPEC section 6).
+    #[must_use]
+    pub fn rate_limiter(&self) -> &RateLimiter {
+        &self.engine.pipeline.rate_limiter
     }
 
     /// Ends the stream of a request: its receiver gets the completion, its producer's next send fails (SPEC section 7).
@@ -144,7 +159,7 @@ impl GenApi {
     ///
     /// Inside an async runtime, whose thread it would block.
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        self.engine.pipeline.runtime.block_on(future)
+        self.engine.pipeline.runtime().block_on(future)
     }
 
     /// Stops the engine: open streams are ended, its actors stop in reverse order of their start, its threads end.
@@ -228,8 +243,11 @@ impl GenApiBuilder {
         let pool = ArbiterPool::new(settings.threads)?;
         let runtime = runtime_of(&pool).await?;
         let clock = clock.unwrap_or_else(|| Arc::new(SystemClock::new(runtime.clone())));
+        let rate_limiter =
+            RateLimiter::with_config(Arc::clone(&clock), settings.rate_limiter.clone())?;
+        let functions = Arc::new(functions);
         let table = Arc::new(ConfigTable::new(
-            Arc::new(functions),
+            Arc::clone(&functions),
             settings.function_allowlist.clone(),
             settings.argument_limits,
         ));
@@ -238,15 +256,17 @@ impl GenApiBuilder {
             .shutdown(Shutdown::Timeout(Duration::from_secs(5)))
             .pool(pool.clone())
             .build("streams");
-        let pipeline = Arc::new(Pipeline {
+        let pipeline = Arc::new(Pipeline::new(PipelineParts {
             settings,
+            functions,
             configs: Arc::clone(&table),
-            clock: Arc::clone(&clock),
-            runtime,
-            pool: pool.clone(),
+            rate_limiter: rate_limiter.clone(),
             streams: Arc::new(LiveStreams::default()),
             stream_supervisor,
-        });
+            pool: pool.clone(),
+            clock: Arc::clone(&clock),
+            runtime,
+        }));
 
         let config_db = {
             let table = Arc::clone(&table);
@@ -257,6 +277,9 @@ impl GenApiBuilder {
         let root = SupervisorSpec::new(Strategy::OneForOne)
             .intensity(INTENSITY)
             .child(config_db)
+            .child(ChildSpec::new("rate_limiter", move || {
+                RateLimiterActor::new(rate_limiter.clone())
+            }))
             .child(streams_spec)
             .child(executors_spec)
             .start_on("gen_api", Placement::Arbiter(pool.get(0)))
@@ -338,6 +361,9 @@ pub enum StartApiError {
     /// The functions contradict each other, or lack a shared state.
     #[error(transparent)]
     Functions(#[from] FunctionsError),
+    /// A rate limit of the settings is not valid.
+    #[error("a rate limit of the settings is not valid: {0}")]
+    RateLimit(#[from] InvalidLimit),
     /// One of the first configs was not accepted.
     #[error("the config `{name}` was not accepted: {reason}")]
     Config {

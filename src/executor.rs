@@ -4,36 +4,49 @@
 //! actor runs the same stages, each request in a task of its own, so an executor that dies drops no request it has taken.
 //!
 //! ```text
-//! find config -> arguments -> call -> response
-//!      |             |          |
-//!      +-------------+----------+--> one error response
+//! admission -> find config -> before hook -> permission -> rate limits -> arguments -> call -> after hook -> response
+//!     |             |             |              |             |             |          |         ^
+//!     |             |             +--------------+-------------+-------------+----------+---------+
+//!     +-------------+------------------------------------ one error response -----------------------> response
 //! ```
 
 mod actor;
+mod after;
 mod arguments;
+mod attempt;
 mod error;
 mod find_config;
+mod in_flight;
 mod invoke;
+mod permission;
 mod reply;
 pub(crate) mod respond;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use actix::Recipient;
 use actix_otp::{ArbiterPool, DynamicSupervisorRef};
+use futures_util::future::{Either, select};
 use tokio::runtime::Handle;
 
 pub(crate) use self::error::RequestError;
-use self::invoke::Accepted;
 pub use self::{
     actor::{Execute, Executor},
     reply::Reply,
 };
+use self::{
+    after::AfterHook,
+    attempt::{Attempts, Input},
+    in_flight::InFlight,
+};
 use crate::{
+    call::{callback::Callbacks, retry::Backoff},
     clock::Clock,
-    config::ConfigTable,
-    function::RequestInfo,
+    config::{ConfigTable, Route},
+    function::{Functions, RequestInfo},
+    hooks::Hooks,
     model::{Request, Response},
+    rate_limiter::RateLimiter,
     settings::Settings,
     stream::LiveStreams,
 };
@@ -42,16 +55,66 @@ use crate::{
 pub(crate) struct Pipeline {
     pub(crate) settings: Settings,
     pub(crate) configs: Arc<ConfigTable>,
-    pub(crate) clock: Arc<dyn Clock>,
-    /// A runtime that is always there, whatever thread a request comes from.
-    pub(crate) runtime: Handle,
-    /// Runs what goes on after the acknowledgement.
-    pub(crate) pool: ArbiterPool,
+    pub(crate) rate_limiter: RateLimiter,
     pub(crate) streams: Arc<LiveStreams>,
     pub(crate) stream_supervisor: DynamicSupervisorRef,
+    /// Runs what goes on after the acknowledgement.
+    pub(crate) pool: ArbiterPool,
+    in_flight: InFlight,
+    callbacks: Arc<Callbacks>,
+    hooks: Arc<Hooks>,
+    attempts: Arc<Attempts>,
+}
+
+/// What a [`Pipeline`] is made of.
+pub(crate) struct PipelineParts {
+    pub(crate) settings: Settings,
+    pub(crate) functions: Arc<Functions>,
+    pub(crate) configs: Arc<ConfigTable>,
+    pub(crate) rate_limiter: RateLimiter,
+    pub(crate) streams: Arc<LiveStreams>,
+    pub(crate) stream_supervisor: DynamicSupervisorRef,
+    pub(crate) pool: ArbiterPool,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) runtime: Handle,
 }
 
 impl Pipeline {
+    pub(crate) fn new(parts: PipelineParts) -> Self {
+        let PipelineParts {
+            functions,
+            clock,
+            runtime,
+            ..
+        } = parts;
+        let callbacks = Arc::new(Callbacks::new(
+            functions,
+            Arc::clone(&clock),
+            runtime.clone(),
+        ));
+        Self {
+            settings: parts.settings,
+            configs: parts.configs,
+            rate_limiter: parts.rate_limiter,
+            streams: parts.streams,
+            stream_supervisor: parts.stream_supervisor,
+            pool: parts.pool,
+            in_flight: InFlight::default(),
+            hooks: Arc::new(Hooks::new(Arc::clone(&callbacks))),
+            callbacks,
+            attempts: Arc::new(Attempts {
+                clock,
+                runtime,
+                backoff: Backoff::default(),
+            }),
+        }
+    }
+
+    /// The runtime of one of the engine's threads.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.attempts.runtime
+    }
+
     /// Answers a request; its later responses are in the reply.
     pub(crate) async fn execute(&self, request: Request) -> Reply {
         self.answer(request, None).await
@@ -76,43 +139,105 @@ impl Pipeline {
         }
     }
 
-    async fn answer(&self, mut request: Request, recipient: Option<Recipient<Response>>) -> Reply {
-        let reply = match self.accept(&mut request) {
-            Ok(accepted) => self.invoke(accepted, recipient).await,
-            Err(error) => Err(error),
-        };
-        reply.unwrap_or_else(|error| {
-            let Request {
-                request_id,
-                service,
-                request_type,
-                ..
-            } = request;
-            tracing::debug!(%request_id, %service, %request_type, %error, "a request failed");
-            Reply::now(respond::failure(
-                request_id,
-                &error,
-                self.settings.detail_error,
-            ))
-        })
+    /// Answers a request within a limit, retries included.
+    pub(crate) async fn execute_within(&self, request: Request, limit: Duration) -> Reply {
+        let request_id = request.request_id.clone();
+        let answer = std::pin::pin!(self.execute(request));
+        match select(answer, self.attempts.clock.sleep(limit)).await {
+            Either::Left((reply, _)) => reply,
+            Either::Right(_) => self.refuse(request_id, &RequestError::TimedOut(limit)),
+        }
     }
 
-    /// The stages before the call; they take the arguments out of the request.
-    fn accept(&self, request: &mut Request) -> Result<Accepted, RequestError> {
-        let route = find_config::find_config(&self.configs, request)?;
+    async fn answer(&self, mut request: Request, recipient: Option<Recipient<Response>>) -> Reply {
+        let _place = match self.in_flight.enter(self.settings.max_in_flight) {
+            Ok(place) => place,
+            Err(error) => return self.refuse(request.request_id, &error),
+        };
+        let route = match find_config::find_config(&self.configs, &request) {
+            Ok(route) => route,
+            Err(error) => return self.refuse(request.request_id, &error),
+        };
+        let checked = self.check(&mut request, route).await;
+        let (route, error) = match checked {
+            Ok(route) => (route, None),
+            Err((route, error)) => (route, Some(error)),
+        };
+        let after = AfterHook::of(&self.hooks, &route, &request);
+        let result = match error {
+            None => {
+                self.accept_and_invoke(&mut request, route, after.as_ref(), recipient)
+                    .await
+            }
+            Some(error) => Err(error),
+        };
+        match result {
+            Ok(reply) => reply,
+            Err(error) => {
+                let mut reply = self.refuse(request.request_id, &error);
+                if let Some(response) = reply.response.take() {
+                    reply.response = Some(after::apply(after.as_ref(), response).await);
+                }
+                reply
+            }
+        }
+    }
+
+    /// The stages that may refuse the caller; the before hook may have another config answer.
+    async fn check(
+        &self,
+        request: &mut Request,
+        mut route: Arc<Route>,
+    ) -> Result<Arc<Route>, (Arc<Route>, RequestError)> {
+        if let Some(hook) = &route.config.before_execute {
+            match self.hooks.before(hook, request, &route.config).await {
+                Ok(None) => {}
+                Ok(Some(config)) => match self.configs.compile(config) {
+                    Ok(changed) => route = Arc::new(changed),
+                    Err(error) => {
+                        tracing::warn!(%hook, %error, "a before hook answered with a config that is not valid");
+                    }
+                },
+                Err(rejection) => return Err((route, rejection.into())),
+            }
+        }
+        let allowed = permission::check(&self.callbacks, request, &route.config).await;
+        let checked = allowed.and_then(|()| Ok(self.rate_limiter.check(request)?));
+        match checked {
+            Ok(()) => Ok(route),
+            Err(error) => Err((route, error)),
+        }
+    }
+
+    async fn accept_and_invoke(
+        &self,
+        request: &mut Request,
+        route: Arc<Route>,
+        after: Option<&AfterHook>,
+        recipient: Option<Recipient<Response>>,
+    ) -> Result<Reply, RequestError> {
         let args = arguments::convert(&route, std::mem::take(&mut request.args))?;
-        let function = find_config::local_function(&route)?;
-        let info = RequestInfo::new(
-            request.request_id.clone(),
-            request.user_id.take(),
-            request.device_id.take(),
-        );
-        let request_id = request.request_id.clone();
-        Ok(Accepted {
+        let info = if route.needs_info {
+            let (user_id, device_id) = (request.user_id.take(), request.device_id.take());
+            RequestInfo::new(request.request_id.clone(), user_id, device_id)
+        } else {
+            RequestInfo::default()
+        };
+        let input = Input {
+            args,
+            info,
+            stream: None,
+        };
+        self.invoke(&request.request_id, route, input, after, recipient)
+            .await
+    }
+
+    fn refuse(&self, request_id: String, error: &RequestError) -> Reply {
+        tracing::debug!(%request_id, %error, "a request failed");
+        Reply::now(respond::failure(
             request_id,
-            function,
-            call: self.call(args, info),
-            route,
-        })
+            error,
+            self.settings.detail_error,
+        ))
     }
 }

@@ -63,6 +63,7 @@ pub mod clock;
 pub mod config;
 mod executor;
 pub mod function;
+pub mod hooks;
 pub mod model;
 mod owner;
 pub mod permission;

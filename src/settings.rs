@@ -11,7 +11,10 @@ use std::thread;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{arguments::Limits, config::Allowlist, model::DEFAULT_MAX_PAYLOAD_BYTES};
+use crate::{
+    arguments::Limits, config::Allowlist, model::DEFAULT_MAX_PAYLOAD_BYTES,
+    rate_limiter::RateLimitConfig,
+};
 
 /// The settings of one engine (SPEC section 18).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,6 +24,9 @@ pub struct Settings {
     /// The threads of the engine's own, which run its actors and its async and stream calls. The default is the number
     /// of processors, at most 4; zero counts as one. Sync calls run on the threads of their callers.
     pub threads: usize,
+    /// How many requests may be worked on at a time; one more is answered at once with `Service temporarily
+    /// unavailable` and can be tried again. The default is no limit.
+    pub max_in_flight: Option<usize>,
     /// How large a JSON request may be, in bytes; the default is 1 000 000.
     pub max_payload_bytes: usize,
     /// How large arguments may be where their declaration does not say.
@@ -29,6 +35,8 @@ pub struct Settings {
     pub detail_error: bool,
     /// The functions that configs may name; the default allows all.
     pub function_allowlist: Allowlist,
+    /// The rate limits that hold from the start; the default is none.
+    pub rate_limiter: RateLimitConfig,
     /// How many chunks of a stream may wait for a slow receiver before its producer has to wait; the default is 16.
     pub stream_buffer: usize,
     /// How many streams may be open at a time; the default is 10 000.
@@ -50,10 +58,24 @@ impl Settings {
         self
     }
 
+    /// How many requests may be worked on at a time.
+    #[must_use]
+    pub fn with_max_in_flight(mut self, requests: usize) -> Self {
+        self.max_in_flight = Some(requests);
+        self
+    }
+
     /// How large a JSON request may be, in bytes.
     #[must_use]
     pub fn with_max_payload_bytes(mut self, bytes: usize) -> Self {
         self.max_payload_bytes = bytes;
+        self
+    }
+
+    /// The rate limits that hold from the start.
+    #[must_use]
+    pub fn with_rate_limiter(mut self, config: RateLimitConfig) -> Self {
+        self.rate_limiter = config;
         self
     }
 
@@ -76,10 +98,12 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             threads: thread::available_parallelism().map_or(1, |cores| cores.get().min(4)),
+            max_in_flight: None,
             max_payload_bytes: DEFAULT_MAX_PAYLOAD_BYTES,
             argument_limits: Limits::default(),
             detail_error: false,
             function_allowlist: Allowlist::default(),
+            rate_limiter: RateLimitConfig::default(),
             stream_buffer: 16,
             max_streams: 10_000,
         }

@@ -3,9 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    arguments::{ArgumentPlan, Limits},
+    arguments::{ArgOrders, ArgumentPlan, Limits},
     function::{Function, Functions},
-    model::{FunConfig, VersionRank},
+    model::{FunConfig, Retry, VersionRank},
 };
 
 /// One stored config with everything a request needs of it.
@@ -15,6 +15,12 @@ pub(crate) struct Route {
     /// `None` where this process has no such function: another node may.
     pub(crate) function: Option<Arc<dyn Function>>,
     pub(crate) timeout: Option<Duration>,
+    /// How many calls may follow a first one that failed.
+    pub(crate) retries: u32,
+    /// The names of the arguments in call order, for error texts; `None` where they arrive as one map.
+    pub(crate) arg_names: Option<Arc<[String]>>,
+    /// Whether the call carries the caller's identity.
+    pub(crate) needs_info: bool,
     /// The place among the versions; `None` for an unversioned config.
     pub(super) rank: Option<VersionRank>,
     pub(super) enabled: bool,
@@ -28,10 +34,17 @@ impl Route {
             .get(&config.mfa.module, &config.mfa.function)
             .cloned();
         let rank = config.effective_version().map(VersionRank::new);
+        let needs_info = config.request_info
+            || function
+                .as_ref()
+                .is_some_and(|function| function.needs_info());
         Self {
             plan,
-            function,
             timeout: config.timeout.duration(),
+            retries: config.normalize_retry().map_or(0, Retry::times),
+            arg_names: arg_names(&config),
+            needs_info,
+            function,
             rank,
             enabled: !config.disabled,
             config,
@@ -45,6 +58,9 @@ impl Route {
             plan: self.plan.clone(),
             function: self.function.clone(),
             timeout: self.timeout,
+            retries: self.retries,
+            arg_names: self.arg_names.clone(),
+            needs_info: self.needs_info,
             rank: self.rank.clone(),
             enabled,
         }
@@ -52,5 +68,12 @@ impl Route {
 
     pub(super) fn version(&self) -> Option<&str> {
         self.rank.as_ref().map(VersionRank::as_str)
+    }
+}
+
+fn arg_names(config: &FunConfig) -> Option<Arc<[String]>> {
+    match &config.arg_orders {
+        ArgOrders::Names(names) if !names.is_empty() => Some(names.as_slice().into()),
+        _ => None,
     }
 }

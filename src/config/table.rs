@@ -167,6 +167,12 @@ impl ConfigTable {
         }
     }
 
+    /// Makes a config ready for one request, without storing it: what a before hook may ask for.
+    pub(crate) fn compile(&self, config: FunConfig) -> Result<Route, AddError> {
+        self.check(&config)?;
+        Ok(Route::compile(config, &self.functions, &self.limits))
+    }
+
     /// Stores a config that was [checked](Self::check).
     pub(super) fn store(&self, config: FunConfig) {
         let key = ApiKey {

@@ -1,10 +1,18 @@
 //! Why a request failed, one variant a stage; `respond` alone turns these into what a client reads.
 
-use crate::{arguments::ArgumentError, call::local::CallError};
+use std::time::Duration;
+
+use crate::{
+    arguments::ArgumentError, call::local::CallError, hooks::HookRejection,
+    rate_limiter::RateLimitError,
+};
 
 /// Why a request did not get its result.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RequestError {
+    /// More requests are in flight than the setting allows, or a pool takes no more work.
+    #[error("too much work at the moment: {0}")]
+    Busy(String),
     /// No config answers the request.
     #[error("no config for the request type")]
     Unsupported {
@@ -17,6 +25,15 @@ pub(crate) enum RequestError {
         request_type: String,
         version: Option<String>,
     },
+    /// The before hook ended the request.
+    #[error("the before hook rejected the request: {0}")]
+    HookRejected(#[from] HookRejection),
+    /// The caller may not call this.
+    #[error("permission denied")]
+    PermissionDenied,
+    /// The caller asks too often, or the limiter cannot tell.
+    #[error(transparent)]
+    RateLimit(#[from] RateLimitError),
     /// The caller's own mistake.
     #[error(transparent)]
     Argument(#[from] ArgumentError),
@@ -29,13 +46,32 @@ pub(crate) enum RequestError {
     /// The call itself failed.
     #[error(transparent)]
     Call(#[from] CallError),
-    /// The engine has no place for the call at the moment.
-    #[error("too much work at the moment: {0}")]
-    Busy(String),
+    /// The call failed, and so did every retry.
+    #[error("all {retries} retries failed, the last one: {last}")]
+    RetriesExhausted {
+        retries: u32,
+        last: Box<RequestError>,
+    },
     /// The producer of a stream went away without an end.
     #[error("the producer of the stream vanished")]
     ProducerVanished,
     /// A function that returns a stream was called in another response mode.
     #[error("the function returns a stream, but the config's response_type is not `stream`")]
     UnexpectedStream,
+    /// The limit that came with the request has passed.
+    #[error("the request timed out")]
+    TimedOut(Duration),
+}
+
+impl RequestError {
+    /// Whether another attempt may go better: a failure of the call, not of the caller (SPEC section 9).
+    pub(crate) fn may_be_retried(&self) -> bool {
+        matches!(
+            self,
+            Self::NoFunction { .. }
+                | Self::Call(
+                    CallError::Failed(_) | CallError::Panicked(_) | CallError::TimedOut(_)
+                )
+        )
+    }
 }

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use super::error::RequestError;
 use crate::{
     config::{ConfigTable, LookupError, Route},
-    function::Function,
-    model::{Nodes, Request, version},
+    model::{Request, version},
 };
 
 pub(super) fn find_config(
@@ -32,16 +31,4 @@ pub(super) fn find_config(
             },
         }
     })
-}
-
-/// The function behind the route, where this process has it.
-pub(super) fn local_function(route: &Route) -> Result<Arc<dyn Function>, RequestError> {
-    match (&route.config.nodes, &route.function) {
-        (Nodes::Local, Some(function)) => Ok(Arc::clone(function)),
-        (Nodes::Local, None) => Err(RequestError::NoFunction {
-            module: route.config.mfa.module.clone(),
-            function: route.config.mfa.function.clone(),
-        }),
-        _ => Err(RequestError::NoTransport),
-    }
 }

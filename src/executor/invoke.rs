@@ -1,137 +1,124 @@
-//! Stage 6: the call, in the way the config's response mode asks for (SPEC section 7).
+//! Stage 6 in the way the config's response mode asks for (SPEC section 7).
 
 use std::sync::Arc;
 
 use actix::Recipient;
+use serde_json::Value;
 
-use super::{Pipeline, error::RequestError, reply::Reply, respond};
+use super::{
+    Pipeline,
+    after::{self, AfterHook},
+    attempt::Input,
+    error::RequestError,
+    reply::Reply,
+    respond,
+};
 use crate::{
-    call::local,
     config::Route,
-    function::{Call, Function, Outcome, RequestInfo, stream_channel},
+    function::{Outcome, stream_channel},
     model::{Response, ResponseType},
     response_sink::ResponseSink,
     stream::{StreamCall, StreamWork},
 };
 
-/// A request that passed every check.
-pub(super) struct Accepted {
-    pub(super) request_id: String,
-    pub(super) route: Arc<Route>,
-    pub(super) function: Arc<dyn Function>,
-    pub(super) call: Call,
-}
-
 impl Pipeline {
     pub(super) async fn invoke(
         &self,
-        accepted: Accepted,
+        request_id: &str,
+        route: Arc<Route>,
+        input: Input,
+        after: Option<&AfterHook>,
         recipient: Option<Recipient<Response>>,
     ) -> Result<Reply, RequestError> {
-        match accepted.route.config.response_type {
-            ResponseType::Sync => self.invoke_sync(accepted).await,
-            ResponseType::Async => self.invoke_async(accepted, recipient),
-            ResponseType::Stream => self.invoke_stream(accepted, recipient),
-            _ => self.invoke_none(accepted),
+        match route.config.response_type {
+            ResponseType::Sync => {
+                let value = single(self.attempts.run(&route, input).await?)?;
+                let response = Response::sync(request_id, value);
+                Ok(Reply::now(after::apply(after, response).await))
+            }
+            ResponseType::Async => {
+                Ok(self.invoke_async(request_id, route, input, after.cloned(), recipient))
+            }
+            ResponseType::Stream => {
+                self.invoke_stream(request_id, route, input, after, recipient)
+                    .await
+            }
+            _ => Ok(self.invoke_none(request_id, route, input)),
         }
-    }
-
-    async fn invoke_sync(&self, accepted: Accepted) -> Result<Reply, RequestError> {
-        let Accepted {
-            request_id,
-            route,
-            function,
-            call,
-        } = accepted;
-        let outcome = local::call(&*function, call, route.timeout, &self.clock).await?;
-        Ok(Reply::now(Response::sync(request_id, single(outcome)?)))
     }
 
     fn invoke_async(
         &self,
-        accepted: Accepted,
+        request_id: &str,
+        route: Arc<Route>,
+        input: Input,
+        after: Option<AfterHook>,
         recipient: Option<Recipient<Response>>,
-    ) -> Result<Reply, RequestError> {
-        let Accepted {
-            request_id,
-            route,
-            function,
-            call,
-        } = accepted;
+    ) -> Reply {
+        let delivery = self.delivery(Response::async_ack(request_id), recipient);
         let Delivery {
             mut sink,
             acknowledgement,
             reply,
-        } = self.delivery(Response::async_ack(request_id.as_str()), recipient);
-        let (clock, detail_error) = (Arc::clone(&self.clock), self.settings.detail_error);
-        let work = async move {
+        } = delivery;
+        let request_id = request_id.to_owned();
+        let (attempts, detail_error) = (Arc::clone(&self.attempts), self.settings.detail_error);
+        self.pool.pick().spawn(async move {
             sink.on_loss(respond::lost);
             if let Some(acknowledgement) = acknowledgement {
                 // A receiver that is gone already does not keep the accepted call from being made.
                 let _ = sink.send(acknowledgement).await;
             }
-            let answer = local::call(&*function, call, route.timeout, &clock).await;
-            sink.finish(match answer.map_err(RequestError::from).and_then(single) {
+            let response = match attempts.run(&route, input).await.and_then(single) {
                 Ok(value) => Response::sync(request_id, value),
                 Err(error) => {
                     tracing::warn!(%request_id, %error, "an async call failed");
                     respond::failure(request_id, &error, detail_error)
                 }
-            });
-        };
-        self.pool.pick().spawn(work);
-        Ok(reply)
+            };
+            sink.finish(after::apply(after.as_ref(), response).await);
+        });
+        reply
     }
 
-    fn invoke_none(&self, accepted: Accepted) -> Result<Reply, RequestError> {
-        let Accepted {
-            request_id,
-            route,
-            function,
-            call,
-        } = accepted;
-        let clock = Arc::clone(&self.clock);
+    fn invoke_none(&self, request_id: &str, route: Arc<Route>, input: Input) -> Reply {
+        let request_id = request_id.to_owned();
+        let attempts = Arc::clone(&self.attempts);
         self.pool.pick().spawn(async move {
-            if let Err(error) = local::call(&*function, call, route.timeout, &clock).await {
+            if let Err(error) = attempts.run(&route, input).await {
                 tracing::warn!(%request_id, %error, "a call without a response failed");
             }
         });
-        Ok(Reply::nothing())
+        Reply::nothing()
     }
 
-    fn invoke_stream(
+    async fn invoke_stream(
         &self,
-        accepted: Accepted,
+        request_id: &str,
+        route: Arc<Route>,
+        mut input: Input,
+        after: Option<&AfterHook>,
         recipient: Option<Recipient<Response>>,
     ) -> Result<Reply, RequestError> {
-        let Accepted {
-            request_id,
-            route,
-            function,
-            call,
-        } = accepted;
+        let acknowledgement = Response::stream_chunk(request_id, "init");
+        let acknowledgement = after::apply(after, acknowledgement).await;
         let (handle, events) = stream_channel(self.settings.stream_buffer);
+        input.stream = Some(handle);
         let Delivery {
             sink,
             acknowledgement,
             reply,
-        } = self.delivery(
-            Response::stream_chunk(request_id.as_str(), "init"),
-            recipient,
-        );
-        let clock = Arc::clone(&self.clock);
+        } = self.delivery(acknowledgement, recipient);
+        let attempts = Arc::clone(&self.attempts);
         let work = StreamWork {
-            // The timeout bounds the stream as a whole, so the call inside has none of its own.
-            call: Box::pin(async move {
-                local::call(&*function, call.with_stream(handle), None, &clock).await
-            }),
+            timeout: route.timeout,
+            clock: Arc::clone(&attempts.clock),
+            call: Box::pin(async move { attempts.run(&route, input).await }),
             events,
             sink,
             acknowledgement,
-            timeout: route.timeout,
-            clock: Arc::clone(&self.clock),
             detail_error: self.settings.detail_error,
-            live: self.streams.enter(&request_id),
+            live: self.streams.enter(request_id),
         };
         match self
             .stream_supervisor
@@ -172,11 +159,6 @@ impl Pipeline {
             }
         }
     }
-
-    /// What the function gets to know of the request.
-    pub(super) fn call(&self, args: Vec<serde_json::Value>, info: RequestInfo) -> Call {
-        Call::new(args, info, self.runtime.clone())
-    }
 }
 
 /// The way back of an accepted call.
@@ -188,9 +170,9 @@ struct Delivery {
 }
 
 /// The one value of a call that is no stream.
-fn single(outcome: Outcome) -> Result<serde_json::Value, RequestError> {
+fn single(outcome: Outcome) -> Result<Value, RequestError> {
     match outcome {
-        Outcome::Unit => Ok(serde_json::Value::Null),
+        Outcome::Unit => Ok(Value::Null),
         Outcome::Value(value) => Ok(value),
         _ => Err(RequestError::UnexpectedStream),
     }

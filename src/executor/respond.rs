@@ -6,6 +6,7 @@ use super::error::RequestError;
 use crate::{
     call::local::CallError,
     model::{DecodeError, Response},
+    rate_limiter::RateLimitError,
 };
 
 const INTERNAL: &str = "Internal Server Error";
@@ -32,9 +33,25 @@ pub(crate) fn failure(request_id: String, error: &RequestError, detail: bool) ->
                 format!("disabled function: {request_type} version {version}"),
             )
         }
+        RequestError::HookRejected(reason) => {
+            Response::error(request_id, format!("hook rejected: {reason}"))
+        }
+        RequestError::PermissionDenied => Response::error(request_id, "Permission denied"),
+        RequestError::RateLimit(RateLimitError::Limited(limited)) => {
+            Response::retryable_error(request_id, limited.to_string())
+        }
         RequestError::Argument(error) => Response::error(request_id, error.to_string()),
         RequestError::Call(CallError::Public(text)) => Response::error(request_id, text.as_str()),
-        RequestError::Busy(_) => Response::retryable_error(request_id, UNAVAILABLE),
+        RequestError::RetriesExhausted { .. } => {
+            Response::error(request_id, "all retry attempts exhausted")
+        }
+        RequestError::TimedOut(limit) => Response::error(
+            request_id,
+            format!("Request timed out after {}ms", limit.as_millis()),
+        ),
+        RequestError::Busy(_) | RequestError::RateLimit(_) => {
+            Response::retryable_error(request_id, UNAVAILABLE)
+        }
         RequestError::NoFunction { .. }
         | RequestError::NoTransport
         | RequestError::Call(_)

@@ -37,7 +37,7 @@ pub struct StreamCall {
 /// What a stream is made of.
 pub(crate) struct StreamWork {
     /// The running function.
-    pub(crate) call: BoxFuture<'static, Result<Outcome, CallError>>,
+    pub(crate) call: BoxFuture<'static, Result<Outcome, RequestError>>,
     /// What the function's stream handle sends.
     pub(crate) events: StreamEvents,
     pub(crate) sink: ResponseSink,
@@ -166,7 +166,7 @@ impl StreamWork {
 /// The answer is the first chunk. A function that goes on working while its chunks are handed on answers later: its answer
 /// then follows what it has sent before.
 async fn forward(
-    mut call: BoxFuture<'static, Result<Outcome, CallError>>,
+    mut call: BoxFuture<'static, Result<Outcome, RequestError>>,
     events: &mut StreamEvents,
     sink: &mut ResponseSink,
     request_id: &str,
@@ -207,7 +207,7 @@ enum Step {
 impl Progress {
     fn poll(
         &mut self,
-        call: &mut BoxFuture<'static, Result<Outcome, CallError>>,
+        call: &mut BoxFuture<'static, Result<Outcome, RequestError>>,
         events: &mut StreamEvents,
         cx: &mut TaskContext<'_>,
     ) -> Poll<Step> {
@@ -216,7 +216,7 @@ impl Progress {
         {
             self.answered = true;
             match answer {
-                Err(error) => return Poll::Ready(Step::End(End::Failed(error.into()))),
+                Err(error) => return Poll::Ready(Step::End(End::Failed(error))),
                 Ok(Outcome::Stream(stream)) => return Poll::Ready(Step::Stream(stream)),
                 Ok(Outcome::Value(value)) if self.begun => self.late_answer = Some(value),
                 Ok(Outcome::Value(value)) => return Poll::Ready(Step::Chunk(value)),
