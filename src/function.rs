@@ -40,6 +40,8 @@ mod parameter;
 mod registry;
 mod state;
 mod stream_handle;
+#[cfg(test)]
+mod tests;
 
 use futures_core::future::BoxFuture;
 

@@ -328,3 +328,6 @@ impl Shared {
         self.closed.notify_waiters();
     }
 }
+
+#[cfg(test)]
+mod tests;
