@@ -131,3 +131,6 @@ impl From<FunctionError> for CallError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
