@@ -42,8 +42,11 @@ use crate::{
 ///
 /// A panic is caught wherever the function's code runs: when its future is made, polled and dropped, and later when a
 /// stream that it answers with is polled and dropped (an error item of the kind
-/// [`Panicked`](FunctionErrorKind::Panicked) then ends the stream). On a thread without a tokio runtime the call's
-/// [`runtime`](Call::runtime) is entered around that code, so that functions may use tokio's timers in any host.
+/// [`Panicked`](FunctionErrorKind::Panicked) then ends the stream). A program built with `panic = "abort"` ends at the
+/// first panic all the same.
+///
+/// On a thread without a tokio runtime the call's [`runtime`](Call::runtime) is entered around that code, so that
+/// functions may use tokio's timers in any host.
 ///
 /// The `timeout` runs from the first time that the function waits, so a call that never waits arms no timer; `None` is
 /// no limit. When it has passed, the function's future is dropped. It does not bound a stream that the function answers

@@ -30,18 +30,31 @@ use super::{
 /// Functions::new().register("Math", "add", add);
 /// ```
 ///
-/// Borrowed parameters are refused by the compiler, since the arguments belong to one call:
+/// The compiler refuses a borrowed parameter, since arguments belong to their call:
 ///
-/// ```compile_fail,E0277
+/// ```compile_fail
 /// use gen_api::function::{FunctionError, Functions};
 ///
-/// async fn length(text: &'static str) -> Result<usize, FunctionError> {
+/// async fn length(text: &str) -> Result<usize, FunctionError> {
 ///     Ok(text.len())
 /// }
 /// Functions::new().register("Text", "length", length);
 /// ```
 ///
-/// and so is an answer that cannot fail, or that is no future:
+/// a parameter that is neither `Deserialize` nor one of ours:
+///
+/// ```compile_fail,E0277
+/// use gen_api::function::{FunctionError, Functions};
+///
+/// struct Text(String);
+///
+/// async fn length(text: Text) -> Result<usize, FunctionError> {
+///     Ok(text.0.len())
+/// }
+/// Functions::new().register("Text", "length", length);
+/// ```
+///
+/// and an answer that is no `Result`:
 ///
 /// ```compile_fail,E0271
 /// use gen_api::function::Functions;
@@ -218,12 +231,6 @@ impl<H: Callable<Params>, Params: 'static> Function for TypedFunction<H, Params>
 }
 
 /// Anything with a call operator whose parameters can be taken from a call; `Params` is the tuple of their types.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be registered as an API function",
-    label = "no API function",
-    note = "it takes 0 to 8 parameters: owned `Deserialize` types (`String`, not `&str`), `RequestInfo`, `StreamHandle`, `State<T>`",
-    note = "a closure names the types of its parameters, and what it captures is `Send + Sync + 'static`"
-)]
 pub trait Callable<Params>: Send + Sync + 'static {
     type Output;
     /// How many arguments of the call it takes.

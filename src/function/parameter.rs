@@ -40,11 +40,6 @@ use super::{
 /// }
 /// # gen_api::function::Functions::new().register("Users", "greet", greet);
 /// ```
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is no parameter of an API function",
-    label = "no parameter of an API function",
-    note = "a parameter is an owned `Deserialize` type (`String`, not `&str`), `RequestInfo`, `StreamHandle` or `State<T>`"
-)]
 pub trait Parameter: Sized + 'static {
     /// How many arguments of the call it takes: the function's arity is the sum over its parameters.
     const ARGUMENTS: usize = 0;
