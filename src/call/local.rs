@@ -25,7 +25,7 @@
 //! # Ok::<_, std::io::Error>(())
 //! ```
 
-mod contained;
+pub(crate) mod contained;
 
 use std::{any::Any, future::poll_fn, sync::Arc, task::Poll, time::Duration};
 

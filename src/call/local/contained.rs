@@ -44,14 +44,14 @@ fn discard(payload: Box<dyn Any + Send>) {
 /// A future or stream of foreign code, contained in every poll and in its drop.
 ///
 /// It is dropped as soon as it is done, so that what it holds is free before its answer is used.
-pub(super) struct Contained<T> {
+pub(crate) struct Contained<T> {
     /// `None` once it is done, has panicked, or is being dropped.
     inner: Option<T>,
     runtime: Handle,
 }
 
 impl<T> Contained<T> {
-    pub(super) fn new(inner: T, runtime: Handle) -> Self {
+    pub(crate) fn new(inner: T, runtime: Handle) -> Self {
         Self {
             inner: Some(inner),
             runtime,
@@ -74,7 +74,7 @@ impl<T> Contained<T> {
 
 impl<R> Contained<BoxFuture<'static, R>> {
     /// Polls the future; the error is the text of a panic. It must not be polled again after that.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, String>> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, String>> {
         let Some(future) = &mut self.inner else {
             return Poll::Pending;
         };
