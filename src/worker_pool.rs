@@ -35,8 +35,10 @@
 //!
 //! # Threads
 //!
-//! A pool runs nothing by itself. The engine runs its calls where it always does.
+//! A pool runs nothing by itself. The engine runs its calls where it always does; [`WorkerPoolActor`] runs tasks of
+//! others, sent to it as [`Run`].
 
+mod actor;
 mod circuit_breaker;
 mod event;
 mod places;
@@ -46,16 +48,19 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod ticket;
+mod worker;
 
 use std::sync::Arc;
 
 pub use self::{
+    actor::{GetPoolStatus, ResetCircuit, Resize, Run, WorkerPoolActor},
     circuit_breaker::CircuitState,
     event::{PoolEvent, PoolObserver, Rejected, TaskEnd},
     pool::WorkerPool,
     settings::{CircuitSettings, PoolSettings, PoolsSettings},
     status::{PoolStatus, PoolsStatus},
     ticket::{Place, Ticket},
+    worker::RunError,
 };
 use crate::clock::Clock;
 

@@ -168,6 +168,10 @@ impl WorkerPool {
         let ((), circuit) = self.shared.change(|state| state.breaker.reset());
         self.shared.announce(circuit);
     }
+
+    pub(super) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.shared.clock
+    }
 }
 
 impl fmt::Debug for WorkerPool {
