@@ -18,6 +18,7 @@ use crate::{
     rate_limiter::{InvalidLimit, RateLimiter, RateLimiterActor},
     settings::Settings,
     stream::{LiveStreams, UnknownStream},
+    worker_pool::{PoolsStatus, WorkerPool, WorkerPoolActor, WorkerPools},
 };
 
 /// The handle on a running engine: cheap to clone, and usable from any thread and any runtime.
@@ -119,6 +120,12 @@ impl GenApi {
     #[must_use]
     pub fn rate_limiter(&self) -> &RateLimiter {
         &self.engine.pipeline.rate_limiter
+    }
+
+    /// How busy the worker pools are; prints as a table (SPEC section 14).
+    #[must_use]
+    pub fn pool_status(&self) -> PoolsStatus {
+        self.engine.pipeline.worker_pools.status()
     }
 
     /// Ends the stream of a request: its receiver gets the completion, its producer's next send fails (SPEC section 7).
@@ -245,6 +252,7 @@ impl GenApiBuilder {
         let clock = clock.unwrap_or_else(|| Arc::new(SystemClock::new(runtime.clone())));
         let rate_limiter =
             RateLimiter::with_config(Arc::clone(&clock), settings.rate_limiter.clone())?;
+        let worker_pools = WorkerPools::new(settings.worker_pools, &clock, None);
         let functions = Arc::new(functions);
         let table = Arc::new(ConfigTable::new(
             Arc::clone(&functions),
@@ -252,7 +260,6 @@ impl GenApiBuilder {
             settings.argument_limits,
         ));
         let (streams_spec, stream_supervisor) = DynamicSupervisorSpec::new()
-            .max_children(settings.max_streams)
             .shutdown(Shutdown::Timeout(Duration::from_secs(5)))
             .pool(pool.clone())
             .build("streams");
@@ -261,6 +268,7 @@ impl GenApiBuilder {
             functions,
             configs: Arc::clone(&table),
             rate_limiter: rate_limiter.clone(),
+            worker_pools: worker_pools.clone(),
             streams: Arc::new(LiveStreams::default()),
             stream_supervisor,
             pool: pool.clone(),
@@ -280,6 +288,8 @@ impl GenApiBuilder {
             .child(ChildSpec::new("rate_limiter", move || {
                 RateLimiterActor::new(rate_limiter.clone())
             }))
+            .child(pool_actor(&worker_pools.async_pool, &pool))
+            .child(pool_actor(&worker_pools.stream_pool, &pool))
             .child(streams_spec)
             .child(executors_spec)
             .start_on("gen_api", Placement::Arbiter(pool.get(0)))
@@ -315,6 +325,13 @@ impl GenApiBuilder {
             .build()?
             .block_on(self.start())
     }
+}
+
+fn pool_actor(workers: &WorkerPool, arbiters: &ArbiterPool) -> ChildSpec<WorkerPoolActor> {
+    let (workers, arbiters) = (workers.clone(), arbiters.clone());
+    ChildSpec::new(format!("{}_pool", workers.name()), move || {
+        WorkerPoolActor::new(workers.clone(), arbiters.clone())
+    })
 }
 
 /// One executor a thread, under a supervisor of their own.

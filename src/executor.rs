@@ -49,6 +49,7 @@ use crate::{
     rate_limiter::RateLimiter,
     settings::Settings,
     stream::LiveStreams,
+    worker_pool::WorkerPools,
 };
 
 /// Everything a request meets on its way; shared by all doors.
@@ -56,6 +57,7 @@ pub(crate) struct Pipeline {
     pub(crate) settings: Settings,
     pub(crate) configs: Arc<ConfigTable>,
     pub(crate) rate_limiter: RateLimiter,
+    pub(crate) worker_pools: WorkerPools,
     pub(crate) streams: Arc<LiveStreams>,
     pub(crate) stream_supervisor: DynamicSupervisorRef,
     /// Runs what goes on after the acknowledgement.
@@ -72,6 +74,7 @@ pub(crate) struct PipelineParts {
     pub(crate) functions: Arc<Functions>,
     pub(crate) configs: Arc<ConfigTable>,
     pub(crate) rate_limiter: RateLimiter,
+    pub(crate) worker_pools: WorkerPools,
     pub(crate) streams: Arc<LiveStreams>,
     pub(crate) stream_supervisor: DynamicSupervisorRef,
     pub(crate) pool: ArbiterPool,
@@ -96,6 +99,7 @@ impl Pipeline {
             settings: parts.settings,
             configs: parts.configs,
             rate_limiter: parts.rate_limiter,
+            worker_pools: parts.worker_pools,
             streams: parts.streams,
             stream_supervisor: parts.stream_supervisor,
             pool: parts.pool,

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     arguments::Limits, config::Allowlist, model::DEFAULT_MAX_PAYLOAD_BYTES,
-    rate_limiter::RateLimitConfig,
+    rate_limiter::RateLimitConfig, worker_pool::PoolsSettings,
 };
 
 /// The settings of one engine (SPEC section 18).
@@ -39,8 +39,8 @@ pub struct Settings {
     pub rate_limiter: RateLimitConfig,
     /// How many chunks of a stream may wait for a slow receiver before its producer has to wait; the default is 16.
     pub stream_buffer: usize,
-    /// How many streams may be open at a time; the default is 10 000.
-    pub max_streams: usize,
+    /// How many async calls and streams may run and wait at a time, and when a pool stops taking work for a while.
+    pub worker_pools: PoolsSettings,
 }
 
 impl Settings {
@@ -79,10 +79,10 @@ impl Settings {
         self
     }
 
-    /// How many streams may be open at a time.
+    /// The sizes of the worker pools; the stream pool's places are the limit of open streams.
     #[must_use]
-    pub fn with_max_streams(mut self, streams: usize) -> Self {
-        self.max_streams = streams;
+    pub fn with_worker_pools(mut self, pools: PoolsSettings) -> Self {
+        self.worker_pools = pools;
         self
     }
 
@@ -105,7 +105,7 @@ impl Default for Settings {
             function_allowlist: Allowlist::default(),
             rate_limiter: RateLimitConfig::default(),
             stream_buffer: 16,
-            max_streams: 10_000,
+            worker_pools: PoolsSettings::default(),
         }
     }
 }

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use crate::{
-    arguments::ArgumentError, call::local::CallError, hooks::HookRejection,
+    arguments::ArgumentError,
+    call::local::CallError,
+    hooks::HookRejection,
     rate_limiter::RateLimitError,
+    worker_pool::{Rejected, TaskEnd},
 };
 
 /// Why a request did not get its result.
@@ -63,7 +66,23 @@ pub(crate) enum RequestError {
     TimedOut(Duration),
 }
 
+impl From<Rejected> for RequestError {
+    fn from(rejected: Rejected) -> Self {
+        Self::Busy(rejected.to_string())
+    }
+}
+
 impl RequestError {
+    /// How a task that failed so has ended for its pool: only panics and timeouts are failures of the pool.
+    pub(crate) fn task_end(&self) -> TaskEnd {
+        match self {
+            Self::RetriesExhausted { last, .. } => last.task_end(),
+            Self::Call(CallError::Panicked(_)) => TaskEnd::Panicked,
+            Self::Call(CallError::TimedOut(_)) => TaskEnd::TimedOut,
+            _ => TaskEnd::Error,
+        }
+    }
+
     /// Whether another attempt may go better: a failure of the call, not of the caller (SPEC section 9).
     pub(crate) fn may_be_retried(&self) -> bool {
         matches!(

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     Pipeline,
     after::{self, AfterHook},
-    attempt::Input,
+    attempt::{Attempts, Input},
     error::RequestError,
     reply::Reply,
     respond,
@@ -19,6 +19,7 @@ use crate::{
     model::{Response, ResponseType},
     response_sink::ResponseSink,
     stream::{StreamCall, StreamWork},
+    worker_pool::{TaskEnd, Ticket},
 };
 
 impl Pipeline {
@@ -37,13 +38,13 @@ impl Pipeline {
                 Ok(Reply::now(after::apply(after, response).await))
             }
             ResponseType::Async => {
-                Ok(self.invoke_async(request_id, route, input, after.cloned(), recipient))
+                self.invoke_async(request_id, route, input, after.cloned(), recipient)
             }
             ResponseType::Stream => {
                 self.invoke_stream(request_id, route, input, after, recipient)
                     .await
             }
-            _ => Ok(self.invoke_none(request_id, route, input)),
+            _ => self.invoke_none(request_id, route, input),
         }
     }
 
@@ -54,7 +55,8 @@ impl Pipeline {
         input: Input,
         after: Option<AfterHook>,
         recipient: Option<Recipient<Response>>,
-    ) -> Reply {
+    ) -> Result<Reply, RequestError> {
+        let ticket = self.worker_pools.async_pool.admit()?;
         let delivery = self.delivery(Response::async_ack(request_id), recipient);
         let Delivery {
             mut sink,
@@ -69,7 +71,10 @@ impl Pipeline {
                 // A receiver that is gone already does not keep the accepted call from being made.
                 let _ = sink.send(acknowledgement).await;
             }
-            let response = match attempts.run(&route, input).await.and_then(single) {
+            let response = match run_in_pool(ticket, &attempts, &route, input)
+                .await
+                .and_then(single)
+            {
                 Ok(value) => Response::sync(request_id, value),
                 Err(error) => {
                     tracing::warn!(%request_id, %error, "an async call failed");
@@ -78,18 +83,24 @@ impl Pipeline {
             };
             sink.finish(after::apply(after.as_ref(), response).await);
         });
-        reply
+        Ok(reply)
     }
 
-    fn invoke_none(&self, request_id: &str, route: Arc<Route>, input: Input) -> Reply {
+    fn invoke_none(
+        &self,
+        request_id: &str,
+        route: Arc<Route>,
+        input: Input,
+    ) -> Result<Reply, RequestError> {
+        let ticket = self.worker_pools.async_pool.admit()?;
         let request_id = request_id.to_owned();
         let attempts = Arc::clone(&self.attempts);
         self.pool.pick().spawn(async move {
-            if let Err(error) = attempts.run(&route, input).await {
+            if let Err(error) = run_in_pool(ticket, &attempts, &route, input).await {
                 tracing::warn!(%request_id, %error, "a call without a response failed");
             }
         });
-        Reply::nothing()
+        Ok(Reply::nothing())
     }
 
     async fn invoke_stream(
@@ -100,6 +111,7 @@ impl Pipeline {
         after: Option<&AfterHook>,
         recipient: Option<Recipient<Response>>,
     ) -> Result<Reply, RequestError> {
+        let ticket = self.worker_pools.stream_pool.admit()?;
         let acknowledgement = Response::stream_chunk(request_id, "init");
         let acknowledgement = after::apply(after, acknowledgement).await;
         let (handle, events) = stream_channel(self.settings.stream_buffer);
@@ -119,6 +131,7 @@ impl Pipeline {
             acknowledgement,
             detail_error: self.settings.detail_error,
             live: self.streams.enter(request_id),
+            ticket,
         };
         match self
             .stream_supervisor
@@ -159,6 +172,22 @@ impl Pipeline {
             }
         }
     }
+}
+
+/// Waits for a place in the pool and makes the call there.
+async fn run_in_pool(
+    ticket: Ticket,
+    attempts: &Attempts,
+    route: &Route,
+    input: Input,
+) -> Result<Outcome, RequestError> {
+    let place = ticket.place().await;
+    let result = attempts.run(route, input).await;
+    place.finish(match &result {
+        Ok(_) => TaskEnd::Completed,
+        Err(error) => error.task_end(),
+    });
+    result
 }
 
 /// The way back of an accepted call.

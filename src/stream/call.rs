@@ -24,6 +24,7 @@ use crate::{
     function::{FunctionError, Outcome, StreamEvent, StreamEvents},
     model::Response,
     response_sink::{ReceiverGone, ResponseSink},
+    worker_pool::{Place, TaskEnd, Ticket},
 };
 
 /// The actor of one stream, a temporary child of the engine's stream supervisor.
@@ -48,6 +49,8 @@ pub(crate) struct StreamWork {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) detail_error: bool,
     pub(crate) live: LiveStream,
+    /// Its place among the open streams, which it holds until it ends.
+    pub(crate) ticket: Ticket,
 }
 
 /// Ends a stream from outside: its receiver gets the completion, its producer's next send fails (SPEC section 7).
@@ -117,7 +120,7 @@ impl StreamWork {
             clock,
             ..
         } = self;
-        let (detail_error, live) = (self.detail_error, self.live);
+        let (detail_error, live, ticket) = (self.detail_error, self.live, self.ticket);
         let request_id = sink.request_id();
         sink.on_loss(respond::lost);
         if let Some(acknowledgement) = acknowledgement
@@ -125,11 +128,17 @@ impl StreamWork {
         {
             return sink.abandon();
         }
+        let mut place = ticket.place().await;
         let end = {
             let mut stopped = pin!(stop.notified());
             let mut gone = pin!(sink.receiver_gone());
             let mut expired = timeout.map(|timeout| (timeout, clock.sleep(timeout)));
-            let mut forward = pin!(forward(call, &mut events, &mut sink, &request_id));
+            let outlet = Outlet {
+                sink: &mut sink,
+                place: &mut place,
+                request_id: &request_id,
+            };
+            let mut forward = pin!(forward(call, &mut events, outlet));
             poll_fn(|cx| {
                 if stopped.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(End::Complete);
@@ -149,6 +158,10 @@ impl StreamWork {
         // The producer and the registry learn of the end before the receiver does, so that nothing follows it.
         events.close();
         drop(live);
+        place.finish(match &end {
+            End::Failed(error) => error.task_end(),
+            _ => TaskEnd::Completed,
+        });
         match end {
             End::Complete => sink.finish(Response::stream_end(request_id)),
             End::Last(value) => sink.finish(Response::last_stream_chunk(request_id, value)),
@@ -161,6 +174,22 @@ impl StreamWork {
     }
 }
 
+/// Where the chunks of a stream go.
+struct Outlet<'a> {
+    sink: &'a mut ResponseSink,
+    place: &'a mut Place,
+    request_id: &'a str,
+}
+
+impl Outlet<'_> {
+    async fn send(&mut self, chunk: Value) -> Result<(), ReceiverGone> {
+        self.place.works();
+        self.sink
+            .send(Response::stream_chunk(self.request_id, chunk))
+            .await
+    }
+}
+
 /// Hands on the function's answer and what its handle sends, until the stream ends.
 ///
 /// The answer is the first chunk. A function that goes on working while its chunks are handed on answers later: its answer
@@ -168,19 +197,18 @@ impl StreamWork {
 async fn forward(
     mut call: BoxFuture<'static, Result<Outcome, RequestError>>,
     events: &mut StreamEvents,
-    sink: &mut ResponseSink,
-    request_id: &str,
+    mut outlet: Outlet<'_>,
 ) -> End {
     let mut progress = Progress::default();
     loop {
         let step = poll_fn(|cx| progress.poll(&mut call, events, cx));
         let chunk = match step.await {
             Step::Chunk(value) => value,
-            Step::Stream(stream) => return forward_stream(stream, sink, request_id).await,
+            Step::Stream(stream) => return forward_stream(stream, outlet).await,
             Step::End(end) => return end,
         };
         progress.begun = true;
-        if let Err(gone) = sink.send(Response::stream_chunk(request_id, chunk)).await {
+        if let Err(gone) = outlet.send(chunk).await {
             return gone.into();
         }
     }
@@ -249,14 +277,13 @@ impl Progress {
 /// Hands on the items of a Rust `Stream`; its end completes, its first error or its panic fails.
 async fn forward_stream(
     mut stream: BoxStream<'static, Result<Value, FunctionError>>,
-    sink: &mut ResponseSink,
-    request_id: &str,
+    mut outlet: Outlet<'_>,
 ) -> End {
     loop {
         match stream.next().await {
             None => return End::Complete,
             Some(Ok(value)) => {
-                if let Err(gone) = sink.send(Response::stream_chunk(request_id, value)).await {
+                if let Err(gone) = outlet.send(value).await {
                     return gone.into();
                 }
             }
