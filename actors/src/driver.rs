@@ -15,7 +15,7 @@ use std::{
 };
 
 use actix::{
-    Actor, ActorContext, Addr, AsyncContext, Context,
+    Actor, ActorContext, Context,
     dev::{AsyncContextParts, ContextFut},
 };
 
@@ -46,15 +46,13 @@ pub(crate) trait Attendant: Unpin + 'static {
 pub(crate) struct Driver<A: Actor<Context = Context<A>>, T: Attendant> {
     /// `None` once the actor is gone.
     actor: Option<ContextFut<A, Context<A>>>,
-    /// An actor without any address stops by itself; this one lasts until the first poll has handed out others.
-    first_addr: Option<Addr<A>>,
     control: Arc<Control>,
     attendant: T,
     phase: Phase,
     /// The strongest stop that was passed on to the actor.
     obeyed: Signal,
-    /// The reason the actor gave for its own stop.
-    noted: Option<ExitReason>,
+    /// The reason the actor gave for its own stop; boxed, for there is one driver for each of perhaps many actors.
+    noted: Option<Box<ExitReason>>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -72,10 +70,8 @@ where
 {
     /// Takes the actor and its context; `spawn_local` the result on the thread that made the actor.
     pub(crate) fn new(actor: A, context: Context<A>, control: Arc<Control>, attendant: T) -> Self {
-        let first_addr = context.address();
         Self {
             actor: Some(context.into_future(actor)),
-            first_addr: Some(first_addr),
             control,
             attendant,
             phase: Phase::New,
@@ -103,6 +99,8 @@ where
     fn poll_actor(&mut self, cx: &mut TaskContext<'_>) -> Option<ExitReason> {
         let actor = self.actor.as_mut()?;
         let starts = self.phase == Phase::New;
+        // An actor without any address stops by itself; this one lasts until the first poll has handed out others.
+        let _first_addr = (starts && !actor.ctx().connected()).then(|| actor.address());
         let scope = Scope::enter(starts.then(|| Arc::clone(&self.control)));
         let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(actor).poll(cx)));
         let notes = scope.leave();
@@ -113,8 +111,8 @@ where
                 Phase::Started
             };
         }
-        if notes.exit.is_some() {
-            self.noted = notes.exit;
+        if let Some(reason) = notes.exit {
+            self.noted = Some(Box::new(reason));
         }
         match polled {
             Err(payload) => Some(ExitReason::from_panic(&*payload)),
@@ -126,7 +124,7 @@ where
     /// Why an actor whose future completed has stopped: its own word first, then the order it obeyed.
     fn reason_for_stop(&mut self) -> ExitReason {
         if let Some(noted) = self.noted.take() {
-            return noted;
+            return *noted;
         }
         // `terminate` wipes the flag that a started actor keeps through an orderly stop.
         let terminated = self
@@ -189,7 +187,6 @@ where
         } else if was_new && this.phase == Phase::Started {
             this.attendant.started();
         }
-        this.first_addr = None;
         this.attendant.poll_ended();
         Poll::Pending
     }
