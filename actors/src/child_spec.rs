@@ -14,7 +14,7 @@
 //! assert!(!cache.is_running());
 //! ```
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{any::Any, fmt, sync::Arc, time::Duration};
 
 use actix::{Actor, Context};
 
@@ -25,6 +25,7 @@ use crate::{
     launch::{Factory, Init, LaunchEnv, Launched, Launcher},
     placement::Placement,
     slot::Slot,
+    start_error::StartError,
     supervisor::{Supervisor, SupervisorSpec},
 };
 
@@ -36,7 +37,7 @@ use crate::{
 /// | `Transient` | not restarted | restarted |
 /// | `Temporary` | not restarted, forgotten | not restarted, forgotten |
 ///
-/// From OTP's `supervisor`, "Restart types".
+/// From OTP's `supervisor`, "Restart types". A transient child that is not restarted stays known, not running.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Restart {
     /// Always.
@@ -113,10 +114,7 @@ impl<A: Actor<Context = Context<A>>> ChildSpec<A> {
         F: Fn() -> Result<Init<A>, E> + Send + Sync + 'static,
         E: fmt::Display,
     {
-        Self::with_factory(
-            id.into(),
-            Box::new(move |_| factory().map_err(ExitReason::error)),
-        )
+        Self::with_factory(id.into(), Box::new(move |_| factory().map_err(failed)))
     }
 
     fn with_factory(id: Arc<str>, factory: Box<Factory<A>>) -> Self {
@@ -191,7 +189,8 @@ impl<A: Actor<Context = Context<A>>> ChildSpec<A> {
         let Self { launcher, info } = self;
         Blueprint {
             info: Arc::new(info),
-            launch: Arc::new(Arc::new(launcher)),
+            place: Arc::<Slot<A>>::clone(&launcher.slot),
+            launcher: Some(Arc::new(Arc::new(launcher))),
         }
     }
 }
@@ -203,11 +202,48 @@ impl ChildSpec<Supervisor> {
     pub fn supervisor(id: impl Into<Arc<str>>, spec: SupervisorSpec) -> Self {
         let id = id.into();
         let path = Arc::clone(&id);
-        let factory = move |lineage: &_| Ok(Init::Run(spec.instantiate(lineage, &path)));
+        let factory = move |lineage: &_| Ok(Init::Run(spec.instantiate(lineage, &path)?));
         Self::with_factory(id, Box::new(factory))
             .kind(ChildKind::Supervisor)
             .shutdown(Shutdown::Infinity)
     }
+
+    /// A nested supervisor whose spec is made anew at each start, and which may fail or decline to start.
+    ///
+    /// Its children get new handles each time; ask it for them, or make their specs outside and use
+    /// [`supervisor`](Self::supervisor). A panic in the factory is a failed start.
+    ///
+    /// ```
+    /// use actix_otp::{ChildSpec, Init, Strategy, SupervisorSpec};
+    ///
+    /// let plugins = ChildSpec::try_supervisor("plugins", || match std::env::var("PLUGINS") {
+    ///     Ok(_) => Ok(Init::Run(SupervisorSpec::new(Strategy::OneForOne))),
+    ///     Err(std::env::VarError::NotPresent) => Ok(Init::Ignore),
+    ///     Err(error) => Err(error),
+    /// });
+    /// assert_eq!(plugins.child_ref().id(), "plugins");
+    /// ```
+    pub fn try_supervisor<F, E>(id: impl Into<Arc<str>>, factory: F) -> Self
+    where
+        F: Fn() -> Result<Init<SupervisorSpec>, E> + Send + Sync + 'static,
+        E: fmt::Display,
+    {
+        let id = id.into();
+        let path = Arc::clone(&id);
+        let factory = move |lineage: &_| match factory() {
+            Ok(Init::Run(spec)) => Ok(Init::Run(spec.instantiate(lineage, &path)?)),
+            Ok(Init::Ignore) => Ok(Init::Ignore),
+            Err(error) => Err(failed(error)),
+        };
+        Self::with_factory(id, Box::new(factory))
+            .kind(ChildKind::Supervisor)
+            .shutdown(Shutdown::Infinity)
+    }
+}
+
+/// What a factory's error means for the start.
+fn failed(cause: impl fmt::Display) -> StartError {
+    StartError::Exited(ExitReason::error(cause))
 }
 
 impl<A: Actor> fmt::Debug for ChildSpec<A> {
@@ -220,7 +256,9 @@ impl<A: Actor> fmt::Debug for ChildSpec<A> {
 #[derive(Clone)]
 pub(crate) struct Blueprint {
     pub(crate) info: Arc<ChildSpecInfo>,
-    launch: Arc<dyn Launch>,
+    place: Arc<dyn Place>,
+    /// `None` once the child will never be started again.
+    launcher: Option<Arc<dyn Launch>>,
 }
 
 impl Blueprint {
@@ -228,38 +266,56 @@ impl Blueprint {
         &self.info.id
     }
 
-    pub(crate) fn launch(&self, env: LaunchEnv) -> Launched {
-        self.launch.launch(env)
+    /// Starts the next incarnation; `None` where the factory was forgotten.
+    pub(crate) fn launch(&self, env: LaunchEnv) -> Option<Launched> {
+        self.launcher.as_ref().map(|launcher| launcher.launch(env))
+    }
+
+    /// Lets go of the factory, and of all that it holds, when there will be no other start.
+    pub(crate) fn forget_factory(&mut self) {
+        self.launcher = None;
     }
 
     /// The strings on the latest incarnation, if there was one.
     pub(crate) fn control(&self) -> Option<Arc<Control>> {
-        self.launch.control()
+        self.place.control()
+    }
+
+    /// Makes an incarnation unreachable that was killed and blocks its thread.
+    pub(crate) fn give_up(&self, incarnation: u64) {
+        self.place.give_up(incarnation);
     }
 
     /// The handle on a nested supervisor; `None` for a worker.
     pub(crate) fn as_supervisor(&self) -> Option<ChildRef<Supervisor>> {
-        let slot = self.launch.slot().downcast::<Slot<Supervisor>>().ok()?;
+        let place: Arc<dyn Any + Send + Sync> = Arc::clone(&self.place) as _;
+        let slot = place.downcast::<Slot<Supervisor>>().ok()?;
         Some(ChildRef::new(slot))
     }
 }
 
 trait Launch: Send + Sync {
     fn launch(&self, env: LaunchEnv) -> Launched;
-    fn control(&self) -> Option<Arc<Control>>;
-    fn slot(&self) -> Arc<dyn std::any::Any + Send + Sync>;
 }
 
 impl<A: Actor<Context = Context<A>>> Launch for Arc<Launcher<A>> {
     fn launch(&self, env: LaunchEnv) -> Launched {
         Launcher::launch(self, env)
     }
+}
 
+/// A [`Slot`] whose actor type is forgotten.
+trait Place: Any + Send + Sync {
+    fn control(&self) -> Option<Arc<Control>>;
+    fn give_up(&self, incarnation: u64);
+}
+
+impl<A: Actor<Context = Context<A>>> Place for Slot<A> {
     fn control(&self) -> Option<Arc<Control>> {
-        self.slot.control()
+        Slot::control(self)
     }
 
-    fn slot(&self) -> Arc<dyn std::any::Any + Send + Sync> {
-        Arc::<Slot<A>>::clone(&self.slot)
+    fn give_up(&self, incarnation: u64) {
+        Slot::give_up(self, incarnation);
     }
 }

@@ -14,6 +14,7 @@ mod monitor;
 mod observer;
 mod placement;
 mod slot;
+mod start_error;
 mod supervisor;
 
 pub use self::{
@@ -26,12 +27,13 @@ pub use self::{
     },
     exit::ExitReason,
     intensity::Intensity,
-    launch::{Init, StartError},
+    launch::Init,
     monitor::{Down, Monitor},
     observer::{Observer, SupervisionEvent},
     placement::{ArbiterPool, Placement},
+    start_error::{BadSpec, StartError},
     supervisor::{
-        AutoShutdown, BadSpec, ChildCounts, ChildInfo, ChildState, CountChildren, DeleteChild,
+        AutoShutdown, ChildCounts, ChildInfo, ChildState, CountChildren, DeleteChild,
         DeleteChildError, GetChildSpec, GetTree, RestartChild, RestartChildError, StartChild,
         StartChildError, Strategy, SupervisionTree, Supervisor, SupervisorRef, SupervisorSpec,
         TerminateChild, TerminateChildError, WhichChildren,

@@ -20,7 +20,7 @@ use actix::{
 
 use self::core::{Core, Next};
 pub use self::{
-    error::{BadSpec, DeleteChildError, RestartChildError, StartChildError, TerminateChildError},
+    error::{DeleteChildError, RestartChildError, StartChildError, TerminateChildError},
     messages::{
         ChildCounts, ChildInfo, ChildState, CountChildren, DeleteChild, GetChildSpec, GetTree,
         RestartChild, StartChild, SupervisionTree, TerminateChild, WhichChildren,

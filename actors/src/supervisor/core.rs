@@ -64,7 +64,6 @@ impl Core {
 
     /// Starts the first children in order; when one fails, those before it are stopped again in reverse order.
     pub(super) async fn start_all(&mut self) -> Result<(), ExitReason> {
-        self.spec.check().map_err(ExitReason::error)?;
         for blueprint in std::mem::take(&mut self.spec.children) {
             let id = Arc::clone(blueprint.id());
             let key = self.children.add(blueprint);
@@ -224,10 +223,13 @@ impl Core {
         if let Some(previous) = blueprint.control() {
             self.await_previous(&previous).await?;
         }
-        let launched = blueprint.launch(LaunchEnv {
+        let env = LaunchEnv {
             supervisor: Some((self.exits.clone(), key)),
             lineage: self.lineage.clone(),
-        });
+        };
+        let Some(launched) = blueprint.launch(env) else {
+            return Ok(());
+        };
         let incarnation = launched.incarnation;
         // From here on the child dies with the supervisor, even in the middle of its start.
         self.children.set_life(
