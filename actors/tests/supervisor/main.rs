@@ -1,0 +1,16 @@
+//! The contract of the supervisor, by theme. `README.md` in `tests/` maps OTP's own test cases to these.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod admin;
+mod cast;
+mod intensity;
+mod restart;
+mod retry;
+mod shutdown;
+mod significant;
+mod specs;
+mod start;
+mod strategy;
+mod trees;
