@@ -4,6 +4,7 @@
 mod support;
 
 mod admin;
+mod calls;
 mod cast;
 mod intensity;
 mod restart;
@@ -13,4 +14,5 @@ mod significant;
 mod specs;
 mod start;
 mod strategy;
+mod telemetry;
 mod trees;
