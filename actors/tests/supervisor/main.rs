@@ -8,6 +8,7 @@ mod calls;
 mod cast;
 mod faults;
 mod intensity;
+mod random;
 mod restart;
 mod retry;
 mod shutdown;
