@@ -3,10 +3,10 @@
 //! An actix `Addr` is bound to one incarnation of an actor and dead for good after a crash. A `ChildRef` stands for the
 //! child: it always reaches the incarnation that serves now, and where a call fails it says why.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use actix::{Actor, Addr, Context, Handler, Message, dev::SendError};
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
     control::Signal,
@@ -138,8 +138,10 @@ impl<A: Actor<Context = Context<A>>> ChildRef<A> {
 
     /// Waits until an incarnation with a number above `newer_than` serves, and returns its number.
     ///
-    /// With 0 any incarnation will do. It waits for as long as it takes, for ever where the child is never started
-    /// again: put a timeout around it.
+    /// With 0 any incarnation will do, also the one that serves at this moment; with the number of an incarnation it is
+    /// the next one. Incarnations that came and went between two looks are passed over. A start that fails uses up a
+    /// number too, so the next one is not always one higher. It waits for as long as it takes, for ever where the child is
+    /// never started again or its supervisor is gone: put a timeout around it.
     pub async fn wait_until_running(&self, newer_than: u64) -> u64 {
         let mut status = self.slot.status();
         let serves = |status: &Status| status.running && status.incarnation > newer_than;
@@ -158,8 +160,7 @@ impl<A: Actor<Context = Context<A>>> ChildRef<A> {
     /// Watches the incarnation that serves now (OTP: `erlang:monitor`).
     pub fn monitor(&self) -> Monitor {
         let (sender, down) = oneshot::channel();
-        self.slot.add_monitor(sender);
-        let incarnation = self.incarnation().unwrap_or_default();
+        let incarnation = self.slot.add_monitor(sender);
         Monitor::new(Arc::clone(self.slot.id()), incarnation, down)
     }
 
@@ -168,8 +169,32 @@ impl<A: Actor<Context = Context<A>>> ChildRef<A> {
     ///
     /// Its supervisor restarts a permanent child all the same; to stop a child for good, ask the supervisor to terminate
     /// it. Returns the reason of the exit, [`ExitReason::NotRunning`] where nothing ran.
+    ///
+    /// Without a time limit: an actor that refuses to stop ([`Running::Continue`](actix::Running::Continue)) keeps the
+    /// caller waiting until something else ends it. Asking again asks the actor again;
+    /// [`stop_or_kill`](Self::stop_or_kill) has a limit.
     pub async fn stop(&self) -> ExitReason {
         self.end(Signal::Stop).await
+    }
+
+    /// Like [`stop`](Self::stop), but kills the incarnation when it has not ended after `patience`.
+    ///
+    /// As with [`kill`](Self::kill), a handler that blocks its thread delays the end until it returns.
+    pub async fn stop_or_kill(&self, patience: Duration) -> ExitReason {
+        let Some(control) = self.slot.control() else {
+            return ExitReason::NotRunning;
+        };
+        if control.exit_reason().is_some() {
+            return ExitReason::NotRunning;
+        }
+        control.send(Signal::Stop);
+        match timeout(patience, control.exited()).await {
+            Ok(reason) => reason,
+            Err(_) => {
+                control.send(Signal::Kill);
+                control.exited().await
+            }
+        }
     }
 
     /// Ends the present incarnation without its hooks, reason [`ExitReason::Killed`], and waits for its end

@@ -26,6 +26,7 @@ use crate::{
     launch::{Factory, Init, LaunchEnv, Launched, Launcher},
     placement::Placement,
     slot::Slot,
+    start_error::StartError,
     supervisor::{ChildState, SupervisionTree, Supervisor, SupervisorSpec},
 };
 
@@ -116,10 +117,7 @@ impl<A: Actor<Context = Context<A>>> ChildSpec<A> {
         F: Fn() -> Result<Init<A>, E> + Send + Sync + 'static,
         E: fmt::Display,
     {
-        Self::with_factory(
-            id.into(),
-            Box::new(move |_| factory().map_err(ExitReason::error)),
-        )
+        Self::with_factory(id.into(), Box::new(move |_| factory().map_err(failed)))
     }
 
     pub(crate) fn with_factory(id: Arc<str>, factory: Box<Factory<A>>) -> Self {
@@ -202,10 +200,11 @@ impl<A: Actor<Context = Context<A>>> ChildSpec<A> {
         } = self;
         Blueprint {
             info: Arc::new(info),
-            launch: Arc::new(Template {
-                launcher: Arc::new(launcher),
+            place: Arc::new(Seat {
+                slot: Arc::clone(&launcher.slot),
                 describe,
             }),
+            launcher: Some(Arc::new(Arc::new(launcher))),
         }
     }
 }
@@ -217,10 +216,49 @@ impl ChildSpec<Supervisor> {
     pub fn supervisor(id: impl Into<Arc<str>>, spec: SupervisorSpec) -> Self {
         let id = id.into();
         let path = Arc::clone(&id);
-        let factory = move |lineage: &_| Ok(Init::Run(spec.instantiate(lineage, &path)));
-        Self::with_factory(id, Box::new(factory))
-            .of_supervisor(|supervisor| Box::pin(async move { supervisor.tree().await }))
+        let factory = move |lineage: &_| Ok(Init::Run(spec.instantiate(lineage, &path)?));
+        Self::with_factory(id, Box::new(factory)).of_supervisor(describe_supervisor)
     }
+
+    /// A nested supervisor whose spec is made anew at each start, and which may fail or decline to start.
+    ///
+    /// Its children get new handles each time; ask it for them, or make their specs outside and use
+    /// [`supervisor`](Self::supervisor). A panic in the factory is a failed start.
+    ///
+    /// ```
+    /// use actix_otp::{ChildSpec, Init, Strategy, SupervisorSpec};
+    ///
+    /// let plugins = ChildSpec::try_supervisor("plugins", || match std::env::var("PLUGINS") {
+    ///     Ok(_) => Ok(Init::Run(SupervisorSpec::new(Strategy::OneForOne))),
+    ///     Err(std::env::VarError::NotPresent) => Ok(Init::Ignore),
+    ///     Err(error) => Err(error),
+    /// });
+    /// assert_eq!(plugins.child_ref().id(), "plugins");
+    /// ```
+    pub fn try_supervisor<F, E>(id: impl Into<Arc<str>>, factory: F) -> Self
+    where
+        F: Fn() -> Result<Init<SupervisorSpec>, E> + Send + Sync + 'static,
+        E: fmt::Display,
+    {
+        let id = id.into();
+        let path = Arc::clone(&id);
+        let factory = move |lineage: &_| match factory() {
+            Ok(Init::Run(spec)) => Ok(Init::Run(spec.instantiate(lineage, &path)?)),
+            Ok(Init::Ignore) => Ok(Init::Ignore),
+            Err(error) => Err(failed(error)),
+        };
+        Self::with_factory(id, Box::new(factory)).of_supervisor(describe_supervisor)
+    }
+}
+
+/// The part of the tree below a supervisor that may be restarting.
+fn describe_supervisor(supervisor: ChildRef<Supervisor>) -> BoxFuture<'static, SupervisionTree> {
+    Box::pin(async move { supervisor.tree().await })
+}
+
+/// What a factory's error means for the start.
+fn failed(cause: impl fmt::Display) -> StartError {
+    StartError::Exited(ExitReason::error(cause))
 }
 
 impl<A: Actor> fmt::Debug for ChildSpec<A> {
@@ -233,7 +271,9 @@ impl<A: Actor> fmt::Debug for ChildSpec<A> {
 #[derive(Clone)]
 pub(crate) struct Blueprint {
     pub(crate) info: Arc<ChildSpecInfo>,
-    launch: Arc<dyn Launch>,
+    place: Arc<dyn Place>,
+    /// `None` once the child will never be started again.
+    launcher: Option<Arc<dyn Launch>>,
 }
 
 impl Blueprint {
@@ -241,23 +281,34 @@ impl Blueprint {
         &self.info.id
     }
 
-    pub(crate) fn launch(&self, env: LaunchEnv) -> Launched {
-        self.launch.launch(env)
+    /// Starts the next incarnation; `None` where the factory was forgotten.
+    pub(crate) fn launch(&self, env: LaunchEnv) -> Option<Launched> {
+        self.launcher.as_ref().map(|launcher| launcher.launch(env))
+    }
+
+    /// Lets go of the factory, and of all that it holds, when there will be no other start.
+    pub(crate) fn forget_factory(&mut self) {
+        self.launcher = None;
     }
 
     /// The strings on the latest incarnation, if there was one.
     pub(crate) fn control(&self) -> Option<Arc<Control>> {
-        self.launch.control()
+        self.place.control()
+    }
+
+    /// Makes an incarnation unreachable that was killed and blocks its thread.
+    pub(crate) fn give_up(&self, incarnation: u64) {
+        self.place.give_up(incarnation);
     }
 
     /// Distinguishes this child from all others alive, whatever their ids.
     pub(crate) fn identity(&self) -> usize {
-        self.launch.identity()
+        self.place.identity()
     }
 
     /// The child, which stands as `state` says, with everything below it.
     pub(crate) async fn tree(&self, state: ChildState) -> SupervisionTree {
-        match self.launch.describe() {
+        match self.place.describe() {
             Some(tree) => tree.await,
             None => SupervisionTree {
                 id: Arc::clone(self.id()),
@@ -275,31 +326,44 @@ pub(crate) type Describe<A> = fn(ChildRef<A>) -> BoxFuture<'static, SupervisionT
 
 trait Launch: Send + Sync {
     fn launch(&self, env: LaunchEnv) -> Launched;
+}
+
+impl<A: Actor<Context = Context<A>>> Launch for Arc<Launcher<A>> {
+    fn launch(&self, env: LaunchEnv) -> Launched {
+        Launcher::launch(self, env)
+    }
+}
+
+/// A [`Slot`] whose actor type is forgotten, with what its supervisor needs beside the factory.
+trait Place: Send + Sync {
     fn control(&self) -> Option<Arc<Control>>;
+    fn give_up(&self, incarnation: u64);
     fn identity(&self) -> usize;
+    /// `None` where a supervisor below is not there to be asked, and for workers.
     fn describe(&self) -> Option<BoxFuture<'static, SupervisionTree>>;
 }
 
-struct Template<A: Actor> {
-    launcher: Arc<Launcher<A>>,
+struct Seat<A: Actor> {
+    slot: Arc<Slot<A>>,
     describe: Option<Describe<A>>,
 }
 
-impl<A: Actor<Context = Context<A>>> Launch for Template<A> {
-    fn launch(&self, env: LaunchEnv) -> Launched {
-        self.launcher.launch(env)
+impl<A: Actor<Context = Context<A>>> Place for Seat<A> {
+    fn control(&self) -> Option<Arc<Control>> {
+        self.slot.control()
     }
 
-    fn control(&self) -> Option<Arc<Control>> {
-        self.launcher.slot.control()
+    fn give_up(&self, incarnation: u64) {
+        self.slot.give_up(incarnation);
     }
 
     fn identity(&self) -> usize {
-        Arc::as_ptr(&self.launcher.slot).addr()
+        Arc::as_ptr(&self.slot).addr()
     }
 
     fn describe(&self) -> Option<BoxFuture<'static, SupervisionTree>> {
         let describe = self.describe?;
-        Some(describe(ChildRef::new(Arc::clone(&self.launcher.slot))))
+        let supervisor = ChildRef::new(Arc::clone(&self.slot));
+        supervisor.is_running().then(|| describe(supervisor))
     }
 }

@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         OnceLock,
-        atomic::{AtomicBool, AtomicU8, Ordering, fence},
+        atomic::{AtomicBool, AtomicU32, Ordering, fence},
     },
     task::Waker,
 };
@@ -15,7 +15,7 @@ use crate::exit::ExitReason;
 
 /// What a driven actor was told from outside. A later order outweighs an earlier one only when it is stronger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
+#[repr(u32)]
 pub(crate) enum Signal {
     Run = 0,
     /// Stop with its hooks, reason `Normal`.
@@ -27,8 +27,10 @@ pub(crate) enum Signal {
 }
 
 impl Signal {
-    fn from_level(level: u8) -> Self {
-        match level {
+    const BITS: u32 = 2;
+
+    fn from_word(word: u32) -> Self {
+        match word & ((1 << Self::BITS) - 1) {
             0 => Self::Run,
             1 => Self::Stop,
             2 => Self::Shutdown,
@@ -37,10 +39,21 @@ impl Signal {
     }
 }
 
+/// The strongest order so far and how many orders there were: an actor that refused to stop can be asked again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Orders(u32);
+
+impl Orders {
+    pub(crate) fn strongest(self) -> Signal {
+        Signal::from_word(self.0)
+    }
+}
+
 /// One incarnation of one actor, seen from other threads.
 #[derive(Default)]
 pub(crate) struct Control {
-    signal: AtomicU8,
+    /// The strongest [`Signal`] in the low bits, above them the number of orders.
+    orders: AtomicU32,
     ready: AtomicBool,
     /// Wakes the driver's task; a spawned task keeps one waker for life.
     driver: OnceLock<Waker>,
@@ -50,12 +63,19 @@ pub(crate) struct Control {
 
 impl Control {
     pub(crate) fn send(&self, signal: Signal) {
-        self.signal.fetch_max(signal as u8, Ordering::SeqCst);
+        let one_more = |word: u32| {
+            let strongest = Signal::from_word(word).max(signal);
+            let number = (word >> Signal::BITS).wrapping_add(1);
+            Some((number << Signal::BITS) | strongest as u32)
+        };
+        let (set, fetch) = (Ordering::SeqCst, Ordering::Relaxed);
+        // The closure always answers, so this cannot fail.
+        let _ = self.orders.fetch_update(set, fetch, one_more);
         self.wake();
     }
 
-    pub(crate) fn signal(&self) -> Signal {
-        Signal::from_level(self.signal.load(Ordering::Acquire))
+    pub(crate) fn orders(&self) -> Orders {
+        Orders(self.orders.load(Ordering::Acquire))
     }
 
     /// The actor declares its start complete (see `StartAck`).
@@ -107,7 +127,7 @@ impl Control {
 impl fmt::Debug for Control {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Control")
-            .field("signal", &self.signal())
+            .field("signal", &self.orders().strongest())
             .field("exit", &self.exit.get())
             .finish()
     }

@@ -15,12 +15,12 @@ use std::{
 };
 
 use actix::{
-    Actor, ActorContext, Context,
+    Actor, ActorContext, ActorState, Context,
     dev::{AsyncContextParts, ContextFut},
 };
 
 use crate::{
-    control::{Control, Signal},
+    control::{Control, Orders, Signal},
     exit::ExitReason,
 };
 
@@ -49,9 +49,9 @@ pub(crate) struct Driver<A: Actor<Context = Context<A>>, T: Attendant> {
     control: Arc<Control>,
     attendant: T,
     phase: Phase,
-    /// The strongest stop that was passed on to the actor.
-    obeyed: Signal,
-    /// The reason the actor gave for its own stop; boxed, for there is one driver for each of perhaps many actors.
+    /// The orders that were passed on to the actor.
+    obeyed: Orders,
+    /// The reason the actor gave for the stop it is in; boxed, for there is one driver for each of perhaps many actors.
     noted: Option<Box<ExitReason>>,
 }
 
@@ -75,19 +75,19 @@ where
             control,
             attendant,
             phase: Phase::New,
-            obeyed: Signal::Run,
+            obeyed: Orders::default(),
             noted: None,
         }
     }
 
-    /// Passes a new signal on to the actor; true when it must end now.
+    /// Passes a new order on to the actor; true when it must end now.
     fn obey(&mut self) -> bool {
-        let signal = self.control.signal();
-        if signal == Signal::Kill {
-            return true;
-        }
-        if signal > self.obeyed {
-            self.obeyed = signal;
+        let orders = self.control.orders();
+        if orders != self.obeyed {
+            self.obeyed = orders;
+            if orders.strongest() == Signal::Kill {
+                return true;
+            }
             if let Some(actor) = &mut self.actor {
                 actor.ctx().stop();
             }
@@ -117,11 +117,20 @@ where
         match polled {
             Err(payload) => Some(ExitReason::from_panic(&*payload)),
             Ok(Poll::Ready(())) => Some(self.reason_for_stop()),
-            Ok(Poll::Pending) => None,
+            Ok(Poll::Pending) => match self.actor.as_mut()?.ctx().state() {
+                // Terminated by a future that it waits for: polled again, it would run `started` once more.
+                ActorState::Stopped => Some(ExitReason::Killed),
+                ActorState::Running => {
+                    // It refused to stop, and with that took its reason back.
+                    self.noted = None;
+                    None
+                }
+                ActorState::Started | ActorState::Stopping => None,
+            },
         }
     }
 
-    /// Why an actor whose future completed has stopped: its own word first, then the order it obeyed.
+    /// Why an actor whose future completed has stopped: its own word first, then the order it was given.
     fn reason_for_stop(&mut self) -> ExitReason {
         if let Some(noted) = self.noted.take() {
             return *noted;
@@ -131,10 +140,11 @@ where
             .actor
             .as_mut()
             .is_some_and(|actor| !actor.ctx().parts().started());
-        match self.obeyed {
-            _ if terminated => ExitReason::Killed,
-            Signal::Shutdown => ExitReason::Shutdown,
-            Signal::Run | Signal::Stop | Signal::Kill => ExitReason::Normal,
+        // An order that came while it was at work counts as well: it may have stopped in that very turn.
+        match self.control.orders().strongest() {
+            Signal::Run | Signal::Stop if !terminated => ExitReason::Normal,
+            Signal::Shutdown if !terminated => ExitReason::Shutdown,
+            _ => ExitReason::Killed,
         }
     }
 
@@ -248,7 +258,9 @@ impl Scope {
 pub trait ExitContext {
     /// Stops the actor, hooks included, with `reason`; its supervisor decides by it about a restart.
     ///
-    /// Called in `started` with an abnormal reason, it makes the start fail.
+    /// The last call counts, so `stopping` can replace the reason, whoever asked for the stop. An actor that refuses to
+    /// stop ([`Running::Continue`](actix::Running::Continue)) takes its reason back. Called in `started` with an abnormal
+    /// reason, it makes the start fail.
     fn exit(&mut self, reason: ExitReason);
 
     /// To be called in `started`: the start counts as complete only once [`StartAck::ready`] was called.
@@ -262,7 +274,7 @@ impl<A: Actor<Context = Context<A>>> ExitContext for Context<A> {
     fn exit(&mut self, reason: ExitReason) {
         SCOPE.with(|scope| {
             if let Some(notes) = &mut *scope.borrow_mut() {
-                notes.exit.get_or_insert(reason);
+                notes.exit = Some(reason);
             }
         });
         self.stop();

@@ -8,8 +8,9 @@ use std::{
 use actix::{Actor, AsyncContext, Context, Message, Recipient};
 use tokio::sync::oneshot;
 
+pub(crate) use crate::start_error::StartError;
 use crate::{
-    control::Control,
+    control::{Control, Signal},
     driver::Driver,
     exit::ExitReason,
     observer::Lineage,
@@ -23,21 +24,6 @@ pub(crate) enum Started {
     Running,
     /// The factory answered [`Init::Ignore`].
     Ignored,
-}
-
-/// Why a child did not start.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// The factory failed or panicked, or the actor ended before its start was complete.
-    #[error("{0}")]
-    Exited(ExitReason),
-    /// The arbiter it is placed on has stopped.
-    #[error("its arbiter has stopped")]
-    ArbiterStopped,
-    /// The previous incarnation was told to end and blocks its thread: two at a time are never run.
-    #[error("its previous incarnation has not ended yet")]
-    StillRunning,
 }
 
 pub(crate) type StartResult = Result<Started, StartError>;
@@ -98,8 +84,21 @@ pub(crate) struct Launched {
     pub(crate) started: oneshot::Receiver<StartResult>,
 }
 
+/// A start on its way to its arbiter. Dropped there unused it says that the arbiter stopped, so that nobody waits for
+/// an incarnation that never was.
+struct Awaited(Option<(Arc<Control>, oneshot::Sender<StartResult>)>);
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        if let Some((control, started)) = self.0.take() {
+            control.set_exited(ExitReason::ArbiterStopped);
+            let _ = started.send(Err(StartError::ArbiterStopped));
+        }
+    }
+}
+
 /// Makes an actor; on the thread that will run it, so the actor need not be `Send`.
-pub(crate) type Factory<A> = dyn Fn(&Lineage) -> Result<Init<A>, ExitReason> + Send + Sync;
+pub(crate) type Factory<A> = dyn Fn(&Lineage) -> Result<Init<A>, StartError> + Send + Sync;
 
 /// Everything needed to start a child again and again.
 pub(crate) struct Launcher<A: Actor> {
@@ -116,12 +115,13 @@ impl<A: Actor<Context = Context<A>>> Launcher<A> {
         let incarnation = self.slot.begin(&control);
         let (sender, started) = oneshot::channel();
         let run = {
-            let (launcher, control) = (Arc::clone(self), Arc::clone(&control));
-            move || launcher.run(incarnation, control, env, sender)
+            let launcher = Arc::clone(self);
+            let awaited = Awaited(Some((Arc::clone(&control), sender)));
+            move || launcher.run(incarnation, awaited, env)
         };
         match self.placement.pick() {
             None => run(),
-            // Where the arbiter has stopped, the sender is dropped with the closure, which is the answer.
+            // Where the arbiter has stopped, the closure is dropped unrun, and `Awaited` answers.
             Some(arbiter) => drop(arbiter.spawn_fn(run)),
         }
         Launched {
@@ -131,19 +131,21 @@ impl<A: Actor<Context = Context<A>>> Launcher<A> {
         }
     }
 
-    fn run(
-        &self,
-        incarnation: u64,
-        control: Arc<Control>,
-        env: LaunchEnv,
-        started: oneshot::Sender<StartResult>,
-    ) {
+    fn run(&self, incarnation: u64, mut awaited: Awaited, env: LaunchEnv) {
+        let Some((control, started)) = awaited.0.take() else {
+            return;
+        };
         let LaunchEnv {
             supervisor,
             lineage,
         } = env;
+        if control.orders().strongest() == Signal::Kill {
+            control.set_exited(ExitReason::Killed);
+            let _ = started.send(Err(StartError::Exited(ExitReason::Killed)));
+            return;
+        }
         let made = catch_unwind(AssertUnwindSafe(|| (self.factory)(&lineage)))
-            .unwrap_or_else(|payload| Err(ExitReason::from_panic(&*payload)));
+            .unwrap_or_else(|payload| Err(StartError::Exited(ExitReason::from_panic(&*payload))));
         let actor = match made {
             Ok(Init::Run(actor)) => actor,
             Ok(Init::Ignore) => {
@@ -151,9 +153,9 @@ impl<A: Actor<Context = Context<A>>> Launcher<A> {
                 let _ = started.send(Ok(Started::Ignored));
                 return;
             }
-            Err(reason) => {
-                control.set_exited(reason.clone());
-                let _ = started.send(Err(StartError::Exited(reason)));
+            Err(error) => {
+                control.set_exited(error.clone().into_reason());
+                let _ = started.send(Err(error));
                 return;
             }
         };

@@ -16,6 +16,7 @@ mod partition_supervisor;
 mod placement;
 mod registry;
 mod slot;
+mod start_error;
 mod supervisor;
 mod task_supervisor;
 
@@ -29,14 +30,15 @@ pub use self::{
     },
     exit::ExitReason,
     intensity::Intensity,
-    launch::{Init, StartError},
+    launch::Init,
     monitor::{Down, Monitor},
     observer::{Observer, SupervisionEvent},
     partition_supervisor::{PartitionSupervisorRef, PartitionSupervisorSpec},
     placement::{ArbiterPool, Placement},
     registry::{Address, AlreadyRegistered, Duplicate, DuplicateRegistry, Registry, Unique},
+    start_error::{BadSpec, StartError},
     supervisor::{
-        AutoShutdown, BadSpec, ChildCounts, ChildInfo, ChildState, CountChildren, DeleteChild,
+        AutoShutdown, ChildCounts, ChildInfo, ChildState, CountChildren, DeleteChild,
         DeleteChildError, GetChildSpec, GetTree, RestartChild, RestartChildError, StartChild,
         StartChildError, Strategy, SupervisionTree, Supervisor, SupervisorRef, SupervisorSpec,
         TerminateChild, TerminateChildError, WhichChildren,

@@ -108,8 +108,8 @@ impl<A: Actor<Context = Context<A>>> Slot<A> {
         incarnation
     }
 
-    /// Registers a monitor; where nothing runs it is told so at once.
-    pub(crate) fn add_monitor(&self, monitor: oneshot::Sender<Down>) {
+    /// Registers a monitor and says which incarnation it watches; where nothing runs it is told so at once.
+    pub(crate) fn add_monitor(&self, monitor: oneshot::Sender<Down>) -> u64 {
         // The lock is held while the status is read, so an exit either sees the monitor or is seen here.
         let mut monitors = self.monitors.lock();
         let (incarnation, running) = {
@@ -117,7 +117,10 @@ impl<A: Actor<Context = Context<A>>> Slot<A> {
             (status.incarnation, status.running)
         };
         if running {
-            monitors.retain(|monitor| !monitor.is_closed());
+            // Only before the list would grow, so that many monitors stay cheap.
+            if monitors.len() == monitors.capacity() {
+                monitors.retain(|monitor| !monitor.is_closed());
+            }
             monitors.push(monitor);
         } else {
             drop(monitors);
@@ -127,6 +130,19 @@ impl<A: Actor<Context = Context<A>>> Slot<A> {
                 reason: ExitReason::NotRunning,
             });
         }
+        incarnation
+    }
+
+    /// Nobody new reaches `incarnation`, which was killed and blocks its thread; its end is recorded when it comes.
+    pub(crate) fn give_up(&self, incarnation: u64) {
+        if self.serves(incarnation) {
+            self.addr.store(None);
+        }
+        self.status.send_if_modified(|status| {
+            let gone = status.running && status.incarnation == incarnation;
+            status.running &= !gone;
+            gone
+        });
     }
 
     /// After a reply was dropped: why `incarnation` died, or `None` when it lives and merely gave no reply.

@@ -11,16 +11,19 @@ mod shutdown;
 mod spec;
 mod strategy;
 
-use std::{fmt, future::Future, pin::Pin};
+use std::{fmt, future::Future, pin::Pin, rc::Rc};
 
 use actix::{
     Actor, ActorFutureExt, AsyncContext, AtomicResponse, Context, Handler, Message, MessageResult,
     ResponseActFuture, ResponseFuture, Running, WrapFuture,
 };
 
-use self::core::{Core, Next};
+use self::{
+    core::{Core, Next},
+    shutdown::StopRequest,
+};
 pub use self::{
-    error::{BadSpec, DeleteChildError, RestartChildError, StartChildError, TerminateChildError},
+    error::{DeleteChildError, RestartChildError, StartChildError, TerminateChildError},
     messages::{
         ChildCounts, ChildInfo, ChildState, CountChildren, DeleteChild, GetChildSpec, GetTree,
         RestartChild, StartChild, SupervisionTree, TerminateChild, WhichChildren,
@@ -46,8 +49,8 @@ pub type SupervisorRef = ChildRef<Supervisor>;
 /// its children with it.
 pub struct Supervisor {
     state: State,
-    /// A stop was asked for; it follows the operation under way.
-    stop_requested: bool,
+    /// Made when a stop is asked for; the stop follows the operation under way.
+    stop: Rc<StopRequest>,
 }
 
 enum State {
@@ -65,7 +68,7 @@ impl Supervisor {
     pub(crate) fn new(spec: SupervisorSpec, lineage: Lineage) -> Self {
         Self {
             state: State::Spec(Box::new(spec), lineage),
-            stop_requested: false,
+            stop: Rc::default(),
         }
     }
 
@@ -126,7 +129,7 @@ impl Supervisor {
     }
 
     fn obey_stop(&mut self, ctx: &mut Context<Self>) {
-        if self.stop_requested && matches!(self.state, State::Idle(_)) {
+        if self.stop.is_made() && matches!(self.state, State::Idle(_)) {
             self.stop_children_and_exit(ctx);
         }
     }
@@ -184,7 +187,8 @@ impl Actor for Supervisor {
     fn started(&mut self, ctx: &mut Context<Self>) {
         if let State::Spec(spec, lineage) = std::mem::replace(&mut self.state, State::Done) {
             let exits = ctx.address().recipient();
-            self.state = State::Idle(Box::new(Core::new(*spec, lineage, exits)));
+            let stop = Rc::clone(&self.stop);
+            self.state = State::Idle(Box::new(Core::new(*spec, lineage, exits, stop)));
             let ack = ctx.defer_start();
             self.start_children(ack, ctx);
         }
@@ -195,7 +199,7 @@ impl Actor for Supervisor {
         match self.state {
             State::Done | State::Spec(..) => Running::Stop,
             State::Lent => {
-                self.stop_requested = true;
+                self.stop.make();
                 Running::Continue
             }
             State::Idle(_) => {

@@ -1,6 +1,6 @@
 //! What can go wrong with the verbs of a dynamic supervisor.
 
-use crate::{launch::StartError, supervisor::BadSpec};
+use crate::start_error::{BadSpec, StartError};
 
 /// Why a [`DynamicSupervisorRef`](crate::DynamicSupervisorRef) did not start a child; nothing is kept of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

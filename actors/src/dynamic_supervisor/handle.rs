@@ -17,8 +17,9 @@ use crate::{
     child_spec::{ChildKind, ChildSpec, ChildSpecInfo, Restart, Shutdown},
     control::{Control, Signal},
     exit::ExitReason,
-    launch::{Init, StartError, StartResult, Started},
-    supervisor::{BadSpec, ChildCounts, ChildInfo, CountChildren, SupervisionTree, WhichChildren},
+    launch::{Init, StartResult, Started},
+    start_error::{BadSpec, StartError},
+    supervisor::{ChildCounts, ChildInfo, CountChildren, SupervisionTree, WhichChildren},
 };
 
 /// Starts and ends children under a [`DynamicSupervisor`], from any thread; valid across restarts of the supervisor.

@@ -10,6 +10,7 @@ use super::messages::{ChildCounts, ChildInfo, ChildState};
 use crate::{
     child_spec::{Blueprint, ChildKind},
     control::{Control, Signal},
+    exit::ExitReason,
 };
 
 /// One child and where it stands.
@@ -20,8 +21,8 @@ pub(super) struct Child {
 
 pub(super) enum Life {
     Stopped,
-    /// Its restart failed and will be tried again.
-    Restarting,
+    /// Its restart failed, for this reason, and will be tried again.
+    Restarting(ExitReason),
     /// Launched, perhaps not yet acknowledged.
     Alive {
         control: Arc<Control>,
@@ -30,6 +31,16 @@ pub(super) enum Life {
 }
 
 impl Child {
+    /// Runs, or is being restarted: a significant child that is not there for good.
+    fn is_significant_and_not_stopped(&self) -> bool {
+        self.blueprint.info.significant && !matches!(self.life, Life::Stopped)
+    }
+
+    /// Whether it runs at this moment: a child that ended may not have been heard of yet.
+    fn is_active(&self) -> bool {
+        matches!(&self.life, Life::Alive { control, .. } if control.exit_reason().is_none())
+    }
+
     pub(super) fn is_alive_as(&self, of: u64) -> bool {
         matches!(self.life, Life::Alive { incarnation, .. } if incarnation == of)
     }
@@ -37,7 +48,7 @@ impl Child {
     pub(super) fn state(&self) -> ChildState {
         match self.life {
             Life::Stopped => ChildState::Stopped,
-            Life::Restarting => ChildState::Restarting,
+            Life::Restarting(_) => ChildState::Restarting,
             Life::Alive { incarnation, .. } => ChildState::Running { incarnation },
         }
     }
@@ -49,6 +60,8 @@ pub(super) struct Children {
     by_key: BTreeMap<u64, Child>,
     by_id: HashMap<Arc<str>, u64>,
     next_key: u64,
+    /// How many significant children run or are being restarted.
+    significant: usize,
 }
 
 impl Children {
@@ -69,6 +82,7 @@ impl Children {
     pub(super) fn remove(&mut self, key: u64) {
         if let Some(child) = self.by_key.remove(&key) {
             self.by_id.remove(child.blueprint.id());
+            self.significant -= usize::from(child.is_significant_and_not_stopped());
         }
     }
 
@@ -82,8 +96,21 @@ impl Children {
 
     pub(super) fn set_life(&mut self, key: u64, life: Life) {
         if let Some(child) = self.by_key.get_mut(&key) {
+            self.significant -= usize::from(child.is_significant_and_not_stopped());
             child.life = life;
+            self.significant += usize::from(child.is_significant_and_not_stopped());
         }
+    }
+
+    /// For a child that is not started again; see [`Blueprint::forget_factory`].
+    pub(super) fn forget_factory(&mut self, key: u64) {
+        if let Some(child) = self.by_key.get_mut(&key) {
+            child.blueprint.forget_factory();
+        }
+    }
+
+    pub(super) fn significant_left(&self) -> bool {
+        self.significant > 0
     }
 
     pub(super) fn find(&self, id: &str) -> Option<(u64, &Child)> {
@@ -120,7 +147,7 @@ impl Children {
             ..ChildCounts::default()
         };
         for child in self.iter() {
-            counts.active += usize::from(matches!(child.life, Life::Alive { .. }));
+            counts.active += usize::from(child.is_active());
             match child.blueprint.info.kind {
                 ChildKind::Supervisor => counts.supervisors += 1,
                 ChildKind::Worker => counts.workers += 1,

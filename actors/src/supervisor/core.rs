@@ -3,15 +3,18 @@
 //! The [`Supervisor`](super::Supervisor) actor lends its `Core` to one operation and takes no message meanwhile. An
 //! operation that is dropped half-way (its supervisor was killed) drops the `Core`, and that kills the children.
 
-use std::{ops::Bound, sync::Arc};
+use std::{ops::Bound, rc::Rc, sync::Arc};
 
 use actix::Recipient;
-use tokio::time::{Instant, timeout};
+use tokio::{
+    task::yield_now,
+    time::{Instant, timeout},
+};
 
 use super::{
     children::{Children, Life},
     error::{DeleteChildError, RestartChildError, StartChildError, TerminateChildError},
-    shutdown::end_child,
+    shutdown::{StopRequest, end_child},
     spec::{SupervisorSpec, check_child},
     strategy::{AfterExit, affected, after_exit, ends_supervisor},
 };
@@ -34,6 +37,8 @@ pub(super) struct Core {
     restarts: RestartWindow,
     born: Instant,
     exits: Recipient<ChildExited>,
+    /// Set by the actor while an operation is under way.
+    stop: Rc<StopRequest>,
 }
 
 /// How a supervisor goes on after it dealt with an exit.
@@ -51,6 +56,7 @@ impl Core {
         spec: SupervisorSpec,
         lineage: Lineage,
         exits: Recipient<ChildExited>,
+        stop: Rc<StopRequest>,
     ) -> Self {
         Self {
             children: Children::default(),
@@ -59,20 +65,27 @@ impl Core {
             restarts: RestartWindow::default(),
             born: Instant::now(),
             exits,
+            stop,
         }
     }
 
     /// Starts the first children in order; when one fails, those before it are stopped again in reverse order.
     pub(super) async fn start_all(&mut self) -> Result<(), ExitReason> {
-        self.spec.check().map_err(ExitReason::error)?;
         for blueprint in std::mem::take(&mut self.spec.children) {
             let id = Arc::clone(blueprint.id());
             let key = self.children.add(blueprint);
-            if let Err(error) = self.start(key, false).await {
-                self.stop_all().await;
-                return Err(ExitReason::error(format_args!(
-                    "child `{id}` did not start: {error}"
-                )));
+            match self.start(key, false).await {
+                Ok(()) => {}
+                Err(StartError::SupervisorStopping) => {
+                    self.stop_all().await;
+                    return Err(ExitReason::Shutdown);
+                }
+                Err(error) => {
+                    self.stop_all().await;
+                    return Err(ExitReason::error(format_args!(
+                        "child `{id}` did not start: {error}"
+                    )));
+                }
             }
         }
         Ok(())
@@ -92,10 +105,10 @@ impl Core {
         let id = Arc::clone(blueprint.id());
         check_child(&blueprint.info, self.spec.auto_shutdown)?;
         match self.children.find(&id).map(|(_, child)| &child.life) {
-            Some(Life::Alive { .. } | Life::Restarting) => {
-                return Err(StartChildError::AlreadyStarted(id));
+            Some(Life::Alive { .. }) => return Err(StartChildError::AlreadyStarted(id)),
+            Some(Life::Stopped | Life::Restarting(_)) => {
+                return Err(StartChildError::AlreadyPresent(id));
             }
-            Some(Life::Stopped) => return Err(StartChildError::AlreadyPresent(id)),
             None => {}
         }
         let key = self.children.add(blueprint);
@@ -113,7 +126,7 @@ impl Core {
             None => return Err(RestartChildError::NotFound(id)),
             Some((key, child)) => match child.life {
                 Life::Stopped => key,
-                Life::Restarting => return Err(RestartChildError::Restarting(id)),
+                Life::Restarting(_) => return Err(RestartChildError::Restarting(id)),
                 Life::Alive { .. } => return Err(RestartChildError::Running(id)),
             },
         };
@@ -142,7 +155,7 @@ impl Core {
                     self.children.remove(key);
                     Ok(())
                 }
-                Life::Restarting => Err(DeleteChildError::Restarting(id)),
+                Life::Restarting(_) => Err(DeleteChildError::Restarting(id)),
                 Life::Alive { .. } => Err(DeleteChildError::Running(id)),
             },
         }
@@ -172,7 +185,8 @@ impl Core {
             AfterExit::Keep => {}
             AfterExit::Forget => self.children.remove(key),
         }
-        if info.significant && ends_supervisor(self.spec.auto_shutdown, self.significant_alive()) {
+        let others = self.children.significant_left();
+        if info.significant && ends_supervisor(self.spec.auto_shutdown, others) {
             return Next::Exit;
         }
         Next::GoOn
@@ -180,10 +194,12 @@ impl Core {
 
     /// Another attempt at a restart that failed, unless somebody has settled the matter meanwhile.
     pub(super) async fn try_again(&mut self, key: u64) -> Next {
+        // Whoever waits for a turn on this thread, to ask for an end of the attempts perhaps, gets it first.
+        yield_now().await;
         match self.children.get(key).map(|child| &child.life) {
-            Some(Life::Restarting) => {
-                self.restart(key, &ExitReason::error("its restart failed"))
-                    .await
+            Some(Life::Restarting(failure)) => {
+                let failure = failure.clone();
+                self.restart(key, &failure).await
             }
             _ => Next::GoOn,
         }
@@ -207,8 +223,9 @@ impl Core {
             }
         }
         for key in self.children.keys(range) {
-            if self.start(key, true).await.is_err() {
-                self.children.set_life(key, Life::Restarting);
+            if let Err(error) = self.start(key, true).await {
+                self.children
+                    .set_life(key, Life::Restarting(error.into_reason()));
                 return Next::TryAgain(key);
             }
         }
@@ -224,27 +241,37 @@ impl Core {
         if let Some(previous) = blueprint.control() {
             self.await_previous(&previous).await?;
         }
-        let launched = blueprint.launch(LaunchEnv {
+        let env = LaunchEnv {
             supervisor: Some((self.exits.clone(), key)),
             lineage: self.lineage.clone(),
-        });
+        };
+        let Some(launched) = blueprint.launch(env) else {
+            return Ok(());
+        };
         let incarnation = launched.incarnation;
         // From here on the child dies with the supervisor, even in the middle of its start.
         self.children.set_life(
             key,
             Life::Alive {
-                control: launched.control,
+                control: Arc::clone(&launched.control),
                 incarnation,
             },
         );
-        match launched
-            .started
-            .await
-            .unwrap_or(Err(StartError::ArbiterStopped))
-        {
+        let answer = match self.stop.or(launched.started).await {
+            Some(answer) => answer.unwrap_or(Err(StartError::ArbiterStopped)),
+            None => {
+                let (shutdown, limit) = (blueprint.info.shutdown, self.spec.kill_timeout);
+                end_child(&launched.control, shutdown, limit).await;
+                Err(StartError::SupervisorStopping)
+            }
+        };
+        match answer {
             Ok(Started::Running) => {
                 self.lineage
                     .child_started(blueprint.id(), incarnation, restarted);
+                if blueprint.info.restart == Restart::Temporary {
+                    self.children.forget_factory(key);
+                }
                 Ok(())
             }
             Ok(Started::Ignored) => {
@@ -266,9 +293,14 @@ impl Core {
         if previous.exit_reason().is_some() {
             return Ok(());
         }
-        match timeout(self.spec.kill_timeout, previous.exited()).await {
-            Ok(_) => Ok(()),
-            Err(_) => Err(StartError::StillRunning),
+        match self
+            .stop
+            .or(timeout(self.spec.kill_timeout, previous.exited()))
+            .await
+        {
+            Some(Ok(_)) => Ok(()),
+            Some(Err(_)) => Err(StartError::StillRunning),
+            None => Err(StartError::SupervisorStopping),
         }
     }
 
@@ -276,7 +308,6 @@ impl Core {
         let Some(child) = self.children.get(key) else {
             return Ok(());
         };
-        let info = Arc::clone(&child.blueprint.info);
         let Life::Alive {
             control,
             incarnation,
@@ -286,16 +317,17 @@ impl Core {
             return Ok(());
         };
         let (control, incarnation) = (Arc::clone(control), *incarnation);
+        let blueprint = child.blueprint.clone();
+        let info = &blueprint.info;
         let ended = end_child(&control, info.shutdown, self.spec.kill_timeout).await;
         self.children.set_life(key, Life::Stopped);
-        let reason = ended.clone().unwrap_or(ExitReason::Killed);
-        self.lineage
-            .child_terminated(&info.id, incarnation, &reason);
         if ended.is_none() {
+            blueprint.give_up(incarnation);
             tracing::error!(child = %info.id, incarnation, "a killed child still blocks its thread");
-            return Err(Unresponsive);
         }
-        Ok(())
+        let reason = ended.as_ref().unwrap_or(&ExitReason::Killed);
+        self.lineage.child_terminated(&info.id, incarnation, reason);
+        ended.map(drop).ok_or(Unresponsive)
     }
 
     fn forget_if_temporary(&mut self, key: u64) {
@@ -304,12 +336,6 @@ impl Core {
         if self.children.get(key).is_some_and(temporary) {
             self.children.remove(key);
         }
-    }
-
-    fn significant_alive(&self) -> bool {
-        self.children
-            .iter()
-            .any(|child| child.blueprint.info.significant && !matches!(child.life, Life::Stopped))
     }
 }
 

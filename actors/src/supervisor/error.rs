@@ -2,31 +2,16 @@
 
 use std::sync::Arc;
 
-use crate::launch::StartError;
-
-/// A child spec that no supervisor takes.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum BadSpec {
-    /// Two first children have the same id.
-    #[error("two children have the id `{0}`")]
-    DuplicateId(Arc<str>),
-    /// A permanent child cannot be significant: it never ends for good.
-    #[error("child `{0}` is permanent and significant at once")]
-    SignificantPermanent(Arc<str>),
-    /// A child is significant, but the supervisor's auto-shutdown is `Never`.
-    #[error("child `{0}` is significant, but the supervisor has no auto-shutdown")]
-    SignificantWithoutAuto(Arc<str>),
-}
+use crate::start_error::{BadSpec, StartError};
 
 /// Why [`StartChild`](super::StartChild) did not start a child; the spec was not kept.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartChildError {
-    /// A child with this id runs, or is being restarted.
+    /// A child with this id runs.
     #[error("child `{0}` is already started")]
     AlreadyStarted(Arc<str>),
-    /// A child with this id is known and not running; restart or delete it.
+    /// A child with this id is known and not running: restart or delete it, or wait for the restart that goes on.
     #[error("child `{0}` is already present")]
     AlreadyPresent(Arc<str>),
     /// The spec contradicts itself or the supervisor.

@@ -1,14 +1,46 @@
-//! Ending one child: ask, wait, kill, and never wait for ever on a thread that does not come back.
+//! Ending one child: ask, wait, kill, and never wait for ever on a thread that does not come back. And being ended:
+//! a supervisor that is told to stop gives up a start that is under way.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{cell::Cell, future::Future, pin::pin, sync::Arc, time::Duration};
 
-use tokio::time::timeout;
+use futures_util::future::{Either, select};
+use tokio::{sync::Notify, time::timeout};
 
 use crate::{
     child_spec::Shutdown,
     control::{Control, Signal},
     exit::ExitReason,
 };
+
+/// Whether the supervisor itself was told to stop; shared by the actor and the operation under way.
+#[derive(Default)]
+pub(super) struct StopRequest {
+    made: Cell<bool>,
+    wake: Notify,
+}
+
+impl StopRequest {
+    pub(super) fn make(&self) {
+        self.made.set(true);
+        self.wake.notify_waiters();
+    }
+
+    pub(super) fn is_made(&self) -> bool {
+        self.made.get()
+    }
+
+    /// The result of `future`, or `None` when a stop was asked for first.
+    pub(super) async fn or<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        let stop = pin!(self.wake.notified());
+        if self.made.get() {
+            return None;
+        }
+        match select(pin!(future), stop).await {
+            Either::Left((result, _)) => Some(result),
+            Either::Right(((), _)) => None,
+        }
+    }
+}
 
 /// Ends a child by its own rule; `None` when it was killed and still blocks its thread after `kill_timeout`.
 pub(super) async fn end_child(

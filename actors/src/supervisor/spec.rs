@@ -4,14 +4,15 @@ use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 
 use actix::{Actor, Context};
 
-use super::{Supervisor, SupervisorRef, error::BadSpec};
+use super::{Supervisor, SupervisorRef};
 use crate::{
     child_ref::ChildRef,
     child_spec::{Blueprint, ChildSpec, ChildSpecInfo, Restart},
     intensity::Intensity,
-    launch::{LaunchEnv, StartError},
+    launch::LaunchEnv,
     observer::{Lineage, Observer},
     placement::Placement,
+    start_error::{BadSpec, StartError},
 };
 
 /// Which children are restarted when one ends.
@@ -87,7 +88,7 @@ impl SupervisorSpec {
         }
     }
 
-    /// How many restarts are too many; the default is 3 in 5 seconds.
+    /// How many restarts are too many; the default is 3 in 5 seconds. A period of zero is refused at the start.
     pub fn intensity(mut self, intensity: Intensity) -> Self {
         self.intensity = intensity;
         self
@@ -123,8 +124,9 @@ impl SupervisorSpec {
     ///
     /// # Errors
     ///
-    /// The first child's error, after those already started were stopped again in reverse order, or a
-    /// [`BadSpec`] as [`ExitReason::Error`](crate::ExitReason::Error).
+    /// [`StartError::BadSpec`] before anything is started; otherwise the error of the first child that did not start, as
+    /// an [`ExitReason::Error`](crate::ExitReason::Error) that names it, after those before it were stopped again in
+    /// reverse order.
     ///
     /// # Panics
     ///
@@ -149,20 +151,26 @@ impl SupervisorSpec {
             supervisor: None,
             lineage: Lineage::none(),
         };
-        let launched = root.into_blueprint().launch(env);
-        launched
-            .started
-            .await
-            .unwrap_or(Err(StartError::ArbiterStopped))?;
+        if let Some(launched) = root.into_blueprint().launch(env) {
+            launched
+                .started
+                .await
+                .unwrap_or(Err(StartError::ArbiterStopped))?;
+        }
         Ok(handle)
     }
 
-    pub(crate) fn instantiate(&self, above: &Lineage, id: &str) -> Supervisor {
-        Supervisor::new(self.clone(), above.supervisor(id, self.observer.clone()))
+    pub(crate) fn instantiate(&self, above: &Lineage, id: &str) -> Result<Supervisor, BadSpec> {
+        self.check()?;
+        let lineage = above.supervisor(id, self.observer.clone());
+        Ok(Supervisor::new(self.clone(), lineage))
     }
 
-    /// Checks the first children as a whole, before any of them is started.
-    pub(super) fn check(&self) -> Result<(), BadSpec> {
+    /// Checks the supervisor and its first children as a whole, before any of them is started.
+    fn check(&self) -> Result<(), BadSpec> {
+        if self.intensity.period().is_zero() {
+            return Err(BadSpec::ZeroPeriod);
+        }
         let mut ids = HashSet::with_capacity(self.children.len());
         for child in &self.children {
             check_child(&child.info, self.auto_shutdown)?;
@@ -180,8 +188,8 @@ pub(super) fn check_child(child: &ChildSpecInfo, auto: AutoShutdown) -> Result<(
         return Ok(());
     }
     match (child.restart, auto) {
-        (Restart::Permanent, _) => Err(BadSpec::SignificantPermanent(Arc::clone(&child.id))),
         (_, AutoShutdown::Never) => Err(BadSpec::SignificantWithoutAuto(Arc::clone(&child.id))),
+        (Restart::Permanent, _) => Err(BadSpec::SignificantPermanent(Arc::clone(&child.id))),
         _ => Ok(()),
     }
 }

@@ -31,6 +31,10 @@ impl Journal {
         self.0.lock().expect("journal").push(entry.into());
     }
 
+    pub fn look(&self) -> Vec<String> {
+        self.0.lock().expect("journal").clone()
+    }
+
     pub fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().expect("journal"))
     }

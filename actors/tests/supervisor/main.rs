@@ -1,0 +1,21 @@
+//! The contract of the supervisor, by theme. `README.md` in `tests/` maps OTP's own test cases to these.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod admin;
+mod calls;
+mod cast;
+mod faults;
+mod intensity;
+mod random;
+mod restart;
+mod retry;
+mod shutdown;
+mod significant;
+mod specs;
+mod start;
+mod strategy;
+mod telemetry;
+mod threads;
+mod trees;
