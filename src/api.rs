@@ -15,7 +15,7 @@ use crate::{
     executor::{Executor, Pipeline, Reply},
     function::{Functions, FunctionsError},
     model::{FunConfig, Request, Response},
-    settings::Settings,
+    settings::{InvalidSettings, Settings},
     stream::{LiveStreams, UnknownStream},
 };
 
@@ -216,7 +216,7 @@ impl GenApiBuilder {
     ///
     /// # Errors
     ///
-    /// [`StartApiError`]: a function registered twice, an invalid config, or no threads to be had.
+    /// [`StartApiError`]: invalid settings, a function registered twice, an invalid config, or no threads to be had.
     pub async fn start(self) -> Result<GenApi, StartApiError> {
         let Self {
             functions,
@@ -224,17 +224,18 @@ impl GenApiBuilder {
             settings,
             clock,
         } = self;
+        settings.validate()?;
         functions.check()?;
-        let pool = ArbiterPool::new(settings.threads)?;
+        let pool = ArbiterPool::new(settings.engine.thread_count())?;
         let runtime = runtime_of(&pool).await?;
         let clock = clock.unwrap_or_else(|| Arc::new(SystemClock::new(runtime.clone())));
         let table = Arc::new(ConfigTable::new(
             Arc::new(functions),
-            settings.function_allowlist.clone(),
-            settings.argument_limits,
+            settings.security.function_allowlist.clone(),
+            settings.arguments,
         ));
         let (streams_spec, stream_supervisor) = DynamicSupervisorSpec::new()
-            .max_children(settings.max_streams)
+            .max_children(settings.stream_pool.size)
             .shutdown(Shutdown::Timeout(Duration::from_secs(5)))
             .pool(pool.clone())
             .build("streams");
@@ -335,6 +336,9 @@ async fn runtime_of(pool: &ArbiterPool) -> Result<Handle, StartApiError> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartApiError {
+    /// The settings make no sense.
+    #[error(transparent)]
+    Settings(#[from] InvalidSettings),
     /// The functions contradict each other, or lack a shared state.
     #[error(transparent)]
     Functions(#[from] FunctionsError),

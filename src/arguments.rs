@@ -42,7 +42,7 @@ pub use plan::{ArgumentPlan, CallArgs};
 
 /// The sizes an argument may have where its declaration sets none (SPEC section 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 #[non_exhaustive]
 pub struct Limits {
     /// The most bytes (not characters) of a string, inner strings included; 3 000 by default.

@@ -67,7 +67,7 @@ impl Pipeline {
 
     /// Answers a JSON payload; one that is no request gets an error response.
     pub(crate) async fn execute_json(&self, payload: &[u8]) -> Reply {
-        match Request::decode(payload, self.settings.max_payload_bytes) {
+        match Request::decode(payload, self.settings.requests.max_payload_bytes) {
             Ok(request) => self.execute(request).await,
             Err(error) => {
                 let request_id = respond::request_id_of(payload, &error);
@@ -92,7 +92,7 @@ impl Pipeline {
             Reply::now(respond::failure(
                 request_id,
                 &error,
-                self.settings.detail_error,
+                self.settings.security.detail_error,
             ))
         })
     }

@@ -24,6 +24,7 @@
 //! | you want to | look at |
 //! |---|---|
 //! | start, embed and stop the engine | [`GenApi`], [`GenApiBuilder`], [`Settings`] |
+//! | set limits, pools and secrets, from a file or the environment | [`settings`] |
 //! | register functions: async, blocking, streaming, with shared state | [`function`] |
 //! | say which function answers what | [`FunConfig`](model::FunConfig), [`config`] |
 //! | declare and check arguments | [`arguments`] |
@@ -43,7 +44,7 @@
 //! # Errors that clients see
 //!
 //! Texts are short and carry no internals: `Internal Server Error`, unless the setting
-//! [`detail_error`](Settings::detail_error) is on. A function that wants to tell its caller something returns
+//! [`detail_error`](settings::SecuritySettings::detail_error) is on. A function that wants to tell its caller something returns
 //! [`FunctionError::public`](function::FunctionError::public). Mistakes of the caller name the argument.
 //!
 //! # Where it runs
@@ -67,7 +68,7 @@ pub mod model;
 mod owner;
 pub mod permission;
 mod response_sink;
-mod settings;
+pub mod settings;
 pub mod stream;
 
 pub use self::{

@@ -63,7 +63,7 @@ impl Pipeline {
             acknowledgement,
             reply,
         } = self.delivery(Response::async_ack(request_id.as_str()), recipient);
-        let (clock, detail_error) = (Arc::clone(&self.clock), self.settings.detail_error);
+        let (clock, detail_error) = (Arc::clone(&self.clock), self.settings.security.detail_error);
         let work = async move {
             sink.on_loss(respond::lost);
             if let Some(acknowledgement) = acknowledgement {
@@ -110,7 +110,7 @@ impl Pipeline {
             function,
             call,
         } = accepted;
-        let (handle, events) = stream_channel(self.settings.stream_buffer);
+        let (handle, events) = stream_channel(self.settings.streams.buffer);
         let Delivery {
             sink,
             acknowledgement,
@@ -130,7 +130,7 @@ impl Pipeline {
             acknowledgement,
             timeout: route.timeout,
             clock: Arc::clone(&self.clock),
-            detail_error: self.settings.detail_error,
+            detail_error: self.settings.security.detail_error,
             live: self.streams.enter(&request_id),
         };
         match self
@@ -161,7 +161,7 @@ impl Pipeline {
                 reply: Reply::nothing(),
             },
             None => {
-                let buffer = self.settings.stream_buffer;
+                let buffer = self.settings.streams.buffer;
                 let (sink, later) = ResponseSink::channel(buffer, request_id, respond::unavailable);
                 let reply = Reply::with_later(acknowledgement, later);
                 Delivery {
