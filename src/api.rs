@@ -13,10 +13,10 @@ use crate::{
     clock::{Clock, SystemClock},
     config::{AddError, ConfigDb, ConfigDbRef, ConfigTable},
     executor::{Executor, Pipeline, PipelineParts, Reply},
-    function::{Functions, FunctionsError},
+    function::{ApiFunction, Functions, FunctionsError},
     model::{FunConfig, Request, Response},
     rate_limiter::{InvalidLimit, RateLimiter, RateLimiterActor},
-    settings::Settings,
+    settings::{InvalidSettings, Settings},
     stream::{LiveStreams, UnknownStream},
     worker_pool::{PoolsStatus, WorkerPool, WorkerPoolActor, WorkerPools},
 };
@@ -198,6 +198,7 @@ impl Drop for Engine {
 #[must_use = "nothing runs until it is started"]
 pub struct GenApiBuilder {
     functions: Functions,
+    api_functions: Vec<ApiFunction>,
     configs: Vec<FunConfig>,
     settings: Settings,
     clock: Option<Arc<dyn Clock>>,
@@ -207,6 +208,12 @@ impl GenApiBuilder {
     /// The functions that configs can call.
     pub fn functions(mut self, functions: Functions) -> Self {
         self.functions = functions;
+        self
+    }
+
+    /// Adds a function that comes with its config, to those of [`functions`](Self::functions).
+    pub fn function(mut self, function: ApiFunction) -> Self {
+        self.api_functions.push(function);
         self
     }
 
@@ -238,26 +245,41 @@ impl GenApiBuilder {
     ///
     /// # Errors
     ///
-    /// [`StartApiError`]: a function registered twice, an invalid config, or no threads to be had.
+    /// [`StartApiError`]: invalid settings, a function registered twice, an invalid config, or no threads to be had.
     pub async fn start(self) -> Result<GenApi, StartApiError> {
         let Self {
-            functions,
-            configs,
+            mut functions,
+            api_functions,
+            mut configs,
             settings,
             clock,
         } = self;
+        settings.validate()?;
+        for function in api_functions {
+            let name = function.display_name();
+            let (registered, config) =
+                function
+                    .register(functions, &settings.arguments)
+                    .map_err(|invalid| StartApiError::Config {
+                        name,
+                        reason: invalid.into(),
+                    })?;
+            functions = registered;
+            configs.push(config);
+        }
         functions.check()?;
-        let pool = ArbiterPool::new(settings.threads)?;
+        let pool = ArbiterPool::new(settings.engine.thread_count())?;
         let runtime = runtime_of(&pool).await?;
         let clock = clock.unwrap_or_else(|| Arc::new(SystemClock::new(runtime.clone())));
         let rate_limiter =
             RateLimiter::with_config(Arc::clone(&clock), settings.rate_limiter.clone())?;
-        let worker_pools = WorkerPools::new(settings.worker_pools, &clock, None);
+        let worker_pools =
+            WorkerPools::new(settings.async_pool, settings.stream_pool, &clock, None);
         let functions = Arc::new(functions);
         let table = Arc::new(ConfigTable::new(
             Arc::clone(&functions),
-            settings.function_allowlist.clone(),
-            settings.argument_limits,
+            settings.security.function_allowlist.clone(),
+            settings.arguments,
         ));
         let (streams_spec, stream_supervisor) = DynamicSupervisorSpec::new()
             .shutdown(Shutdown::Timeout(Duration::from_secs(5)))
@@ -375,6 +397,9 @@ async fn runtime_of(pool: &ArbiterPool) -> Result<Handle, StartApiError> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartApiError {
+    /// The settings make no sense.
+    #[error(transparent)]
+    Settings(#[from] InvalidSettings),
     /// The functions contradict each other, or lack a shared state.
     #[error(transparent)]
     Functions(#[from] FunctionsError),

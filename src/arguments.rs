@@ -30,19 +30,21 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+mod argument_type;
 mod datetime;
 mod declaration;
 mod error;
 mod plan;
 mod rule;
 
+pub use argument_type::{ArgumentType, ListItem, MapItem};
 pub use declaration::{ArgDeclaration, ArgOrders, ArgType};
 pub use error::{ArgumentError, ArgumentErrorKind};
 pub use plan::{ArgumentPlan, CallArgs};
 
 /// The sizes an argument may have where its declaration sets none (SPEC section 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 #[non_exhaustive]
 pub struct Limits {
     /// The most bytes (not characters) of a string, inner strings included; 3 000 by default.

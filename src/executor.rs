@@ -134,7 +134,7 @@ impl Pipeline {
 
     /// Answers a JSON payload; one that is no request gets an error response.
     pub(crate) async fn execute_json(&self, payload: &[u8]) -> Reply {
-        match Request::decode(payload, self.settings.max_payload_bytes) {
+        match Request::decode(payload, self.settings.requests.max_payload_bytes) {
             Ok(request) => self.execute(request).await,
             Err(error) => {
                 let request_id = respond::request_id_of(payload, &error);
@@ -154,7 +154,7 @@ impl Pipeline {
     }
 
     async fn answer(&self, mut request: Request, recipient: Option<Recipient<Response>>) -> Reply {
-        let _place = match self.in_flight.enter(self.settings.max_in_flight) {
+        let _place = match self.in_flight.enter(self.settings.engine.max_in_flight) {
             Ok(place) => place,
             Err(error) => return self.refuse(request.request_id, &error),
         };
@@ -241,7 +241,7 @@ impl Pipeline {
         Reply::now(respond::failure(
             request_id,
             error,
-            self.settings.detail_error,
+            self.settings.security.detail_error,
         ))
     }
 }

@@ -24,6 +24,7 @@
 //! | you want to | look at |
 //! |---|---|
 //! | start, embed and stop the engine | [`GenApi`], [`GenApiBuilder`], [`Settings`] |
+//! | set limits, pools and secrets, from a file or the environment | [`settings`] |
 //! | register functions: async, blocking, streaming, with shared state | [`function`] |
 //! | say which function answers what | [`FunConfig`](model::FunConfig), [`config`] |
 //! | declare and check arguments | [`arguments`] |
@@ -43,7 +44,7 @@
 //! # Errors that clients see
 //!
 //! Texts are short and carry no internals: `Internal Server Error`, unless the setting
-//! [`detail_error`](Settings::detail_error) is on. A function that wants to tell its caller something returns
+//! [`detail_error`](settings::SecuritySettings::detail_error) is on. A function that wants to tell its caller something returns
 //! [`FunctionError::public`](function::FunctionError::public). Mistakes of the caller name the argument.
 //!
 //! # Where it runs
@@ -69,7 +70,7 @@ mod owner;
 pub mod permission;
 pub mod rate_limiter;
 mod response_sink;
-mod settings;
+pub mod settings;
 pub mod stream;
 pub mod worker_pool;
 
@@ -80,6 +81,9 @@ pub use self::{
     response_sink::Responses,
     settings::Settings,
 };
+
+#[cfg(feature = "macros")]
+pub use gen_api_macros::function;
 
 /// What most programs need: `use gen_api::prelude::*`.
 pub mod prelude {

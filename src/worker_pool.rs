@@ -43,7 +43,7 @@ mod circuit_breaker;
 mod event;
 mod places;
 mod pool;
-mod settings;
+pub(crate) mod settings;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -57,7 +57,7 @@ pub use self::{
     circuit_breaker::CircuitState,
     event::{PoolEvent, PoolObserver, Rejected, TaskEnd},
     pool::WorkerPool,
-    settings::{CircuitSettings, PoolSettings, PoolsSettings},
+    settings::{CircuitSettings, PoolSettings},
     status::{PoolStatus, PoolsStatus},
     ticket::{Place, Ticket},
     worker::RunError,
@@ -78,7 +78,8 @@ impl WorkerPools {
     /// Two empty pools, and who hears of what happens in them.
     #[must_use]
     pub fn new(
-        settings: PoolsSettings,
+        async_settings: PoolSettings,
+        stream_settings: PoolSettings,
         clock: &Arc<dyn Clock>,
         observer: Option<Arc<dyn PoolObserver>>,
     ) -> Self {
@@ -90,8 +91,8 @@ impl WorkerPools {
             None => WorkerPool::new(name, settings, Arc::clone(clock)),
         };
         Self {
-            async_pool: pool("async", settings.async_pool),
-            stream_pool: pool("stream", settings.stream_pool),
+            async_pool: pool("async", async_settings),
+            stream_pool: pool("stream", stream_settings),
         }
     }
 

@@ -624,6 +624,13 @@ async fn a_start_that_cannot_work_says_why() {
         .await
         .expect_err("an invalid config");
     assert!(error.to_string().contains("service"), "{error}");
+    let error = GenApi::builder()
+        .settings(Settings::default().with_max_payload_bytes(0))
+        .start()
+        .await
+        .expect_err("settings without sense");
+    let text = error.to_string();
+    assert!(text.contains("requests.max_payload_bytes"), "{text}");
 }
 
 #[actix::test]

@@ -24,7 +24,7 @@ pub struct Allowlist {
 
 /// One entry of an [`Allowlist`]: a module's name, or `[module, function]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a module's name or [module, function]")]
 #[non_exhaustive]
 pub enum AllowedFunction {
     /// Every function of a module.
@@ -40,6 +40,12 @@ impl Allowlist {
         Self {
             entries: entries.into_iter().collect(),
         }
+    }
+
+    /// The entries, in their order.
+    #[must_use]
+    pub fn entries(&self) -> &[AllowedFunction] {
+        &self.entries
     }
 
     /// Whether a config may name this function.

@@ -64,7 +64,10 @@ impl Pipeline {
             reply,
         } = delivery;
         let request_id = request_id.to_owned();
-        let (attempts, detail_error) = (Arc::clone(&self.attempts), self.settings.detail_error);
+        let (attempts, detail_error) = (
+            Arc::clone(&self.attempts),
+            self.settings.security.detail_error,
+        );
         self.pool.pick().spawn(async move {
             sink.on_loss(respond::lost);
             if let Some(acknowledgement) = acknowledgement {
@@ -114,7 +117,7 @@ impl Pipeline {
         let ticket = self.worker_pools.stream_pool.admit()?;
         let acknowledgement = Response::stream_chunk(request_id, "init");
         let acknowledgement = after::apply(after, acknowledgement).await;
-        let (handle, events) = stream_channel(self.settings.stream_buffer);
+        let (handle, events) = stream_channel(self.settings.streams.buffer);
         input.stream = Some(handle);
         let Delivery {
             sink,
@@ -129,7 +132,7 @@ impl Pipeline {
             events,
             sink,
             acknowledgement,
-            detail_error: self.settings.detail_error,
+            detail_error: self.settings.security.detail_error,
             live: self.streams.enter(request_id),
             ticket,
         };
@@ -161,7 +164,7 @@ impl Pipeline {
                 reply: Reply::nothing(),
             },
             None => {
-                let buffer = self.settings.stream_buffer;
+                let buffer = self.settings.streams.buffer;
                 let (sink, later) = ResponseSink::channel(buffer, request_id, respond::unavailable);
                 let reply = Reply::with_later(acknowledgement, later);
                 Delivery {

@@ -4,48 +4,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// The settings of both pools.
-///
-/// What a configuration leaves out keeps the default of its own pool:
-///
-/// ```
-/// use gen_api::worker_pool::{PoolSettings, PoolsSettings};
-///
-/// let settings: PoolsSettings = serde_json::from_str(r#"{"stream": {"places": 50}}"#)?;
-/// assert_eq!(settings.stream_pool.places, 50);
-/// assert_eq!(settings.stream_pool.queue, 0);
-/// assert_eq!(settings.async_pool, PoolSettings::ASYNC);
-/// # Ok::<(), serde_json::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
-pub struct PoolsSettings {
-    /// The pool of the async and none calls, `async` in a configuration; the default is [`PoolSettings::ASYNC`].
-    #[serde(rename = "async", deserialize_with = "async_pool")]
-    pub async_pool: PoolSettings,
-    /// The pool of the open streams, `stream` in a configuration; the default is [`PoolSettings::STREAM`].
-    #[serde(rename = "stream", deserialize_with = "stream_pool")]
-    pub stream_pool: PoolSettings,
-}
-
-impl PoolsSettings {
-    /// These settings for the two pools.
-    #[must_use]
-    pub const fn new(async_pool: PoolSettings, stream_pool: PoolSettings) -> Self {
-        Self {
-            async_pool,
-            stream_pool,
-        }
-    }
-}
-
-impl Default for PoolsSettings {
-    fn default() -> Self {
-        Self::new(PoolSettings::ASYNC, PoolSettings::STREAM)
-    }
-}
-
 /// How much a pool takes at a time, and when its circuit opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -118,7 +76,7 @@ impl Default for CircuitSettings {
 
 /// A pool's settings as far as a configuration names them.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 struct Given {
     places: Option<usize>,
     queue: Option<usize>,
@@ -144,11 +102,15 @@ impl Given {
     }
 }
 
-fn async_pool<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PoolSettings, D::Error> {
+pub(crate) fn async_pool<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<PoolSettings, D::Error> {
     Ok(Given::deserialize(deserializer)?.over(PoolSettings::ASYNC))
 }
 
-fn stream_pool<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PoolSettings, D::Error> {
+pub(crate) fn stream_pool<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<PoolSettings, D::Error> {
     Ok(Given::deserialize(deserializer)?.over(PoolSettings::STREAM))
 }
 
@@ -158,49 +120,30 @@ mod tests {
 
     use super::*;
 
-    fn read(value: serde_json::Value) -> Result<PoolsSettings, serde_json::Error> {
-        serde_json::from_value(value)
-    }
-
     #[test]
     fn the_defaults_are_those_of_the_specification() {
-        let defaults = read(json!({})).unwrap();
-        assert_eq!(defaults, PoolsSettings::default());
-        let pool = defaults.async_pool;
-        assert_eq!((pool.places, pool.queue), (1_000, 10_000));
-        let pool = defaults.stream_pool;
-        assert_eq!((pool.places, pool.queue), (10_000, 0));
-        for pool in [defaults.async_pool, defaults.stream_pool] {
+        let (calls, streams) = (PoolSettings::ASYNC, PoolSettings::STREAM);
+        assert_eq!((calls.places, calls.queue), (1_000, 10_000));
+        assert_eq!((streams.places, streams.queue), (10_000, 0));
+        for pool in [calls, streams] {
             assert_eq!(pool.circuit.failures_to_open, 10);
             assert_eq!(pool.circuit.cooldown(), Duration::from_secs(5));
         }
     }
 
     #[test]
-    fn settings_survive_a_round_trip() {
-        let circuit = CircuitSettings::new(3, 250);
-        let async_pool = PoolSettings::new(5, 6).with_circuit(circuit);
-        let settings = PoolsSettings::new(async_pool, PoolSettings::new(7, 8));
-        assert_eq!(
-            read(serde_json::to_value(settings).unwrap()).unwrap(),
-            settings
-        );
+    fn settings_survive_a_round_trip_and_keep_the_defaults_of_what_is_not_given() {
+        let pool = PoolSettings::new(5, 6).with_circuit(CircuitSettings::new(3, 250));
+        let json = serde_json::to_value(pool).unwrap();
+        assert_eq!(async_pool(json).unwrap(), pool);
+        let only_places = stream_pool(json!({"places": 7})).unwrap();
+        assert_eq!(only_places, PoolSettings::new(7, 0));
     }
 
     #[test]
-    fn an_unknown_key_is_an_error_that_names_it() {
-        for bad in [
-            json!({"sync": {}}),
-            json!({"async": {"sync": 5}}),
-            json!({"stream": {"sync": 5}}),
-        ] {
-            let error = read(bad).unwrap_err().to_string();
-            assert!(error.contains("`sync`"), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_negative_number_of_places_is_an_error() {
-        assert!(read(json!({"async": {"places": -1}})).is_err());
+    fn an_unknown_key_and_a_negative_number_are_errors() {
+        let error = async_pool(json!({"sync": 5})).unwrap_err().to_string();
+        assert!(error.contains("`sync`"), "{error}");
+        assert!(stream_pool(json!({"places": -1})).is_err());
     }
 }

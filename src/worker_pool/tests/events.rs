@@ -158,7 +158,12 @@ fn both_pools_of_an_engine_tell_one_observer() {
         Arc::new(move |event: &PoolEvent| log.lock().push(event.clone()))
     };
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::new());
-    let pools = WorkerPools::new(PoolsSettings::default(), &clock, Some(observer));
+    let pools = WorkerPools::new(
+        PoolSettings::ASYNC,
+        PoolSettings::STREAM,
+        &clock,
+        Some(observer),
+    );
     let held = (placed(&pools.async_pool), placed(&pools.stream_pool));
     let names: Vec<_> = log
         .lock()

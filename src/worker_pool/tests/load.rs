@@ -43,7 +43,8 @@ async fn of_ten_times_the_capacity_what_fits_runs_in_order_and_the_rest_is_refus
 #[test]
 fn a_pool_of_streams_holds_its_limit_of_places_and_frees_each() {
     let pools = WorkerPools::new(
-        PoolsSettings::default(),
+        PoolSettings::ASYNC,
+        PoolSettings::STREAM,
         &(Arc::new(ManualClock::new()) as Arc<dyn Clock>),
         None,
     );
