@@ -71,6 +71,7 @@ pub mod rate_limiter;
 mod response_sink;
 mod settings;
 pub mod stream;
+pub mod telemetry;
 pub mod worker_pool;
 
 pub use self::{
