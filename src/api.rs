@@ -18,6 +18,7 @@ use crate::{
     rate_limiter::{InvalidLimit, RateLimiter, RateLimiterActor},
     settings::Settings,
     stream::{LiveStreams, UnknownStream},
+    telemetry::Telemetry,
 };
 
 /// The handle on a running engine: cheap to clone, and usable from any thread and any runtime.
@@ -121,6 +122,12 @@ impl GenApi {
         &self.engine.pipeline.rate_limiter
     }
 
+    /// Where handlers of the engine's events are attached and detached (SPEC section 16).
+    #[must_use]
+    pub fn telemetry(&self) -> &Telemetry {
+        &self.engine.pipeline.telemetry
+    }
+
     /// Ends the stream of a request: its receiver gets the completion, its producer's next send fails (SPEC section 7).
     ///
     /// # Errors
@@ -194,6 +201,7 @@ pub struct GenApiBuilder {
     configs: Vec<FunConfig>,
     settings: Settings,
     clock: Option<Arc<dyn Clock>>,
+    telemetry: Telemetry,
 }
 
 impl GenApiBuilder {
@@ -227,6 +235,13 @@ impl GenApiBuilder {
         self
     }
 
+    /// The telemetry of the engine; the default is one of its own. With handlers attached beforehand, they hear of the
+    /// start too.
+    pub fn telemetry(mut self, telemetry: Telemetry) -> Self {
+        self.telemetry = telemetry;
+        self
+    }
+
     /// Starts the engine.
     ///
     /// # Errors
@@ -238,13 +253,17 @@ impl GenApiBuilder {
             configs,
             settings,
             clock,
+            telemetry,
         } = self;
         functions.check()?;
         let pool = ArbiterPool::new(settings.threads)?;
         let runtime = runtime_of(&pool).await?;
         let clock = clock.unwrap_or_else(|| Arc::new(SystemClock::new(runtime.clone())));
-        let rate_limiter =
-            RateLimiter::with_config(Arc::clone(&clock), settings.rate_limiter.clone())?;
+        let rate_limiter = RateLimiter::with_telemetry(
+            Arc::clone(&clock),
+            settings.rate_limiter.clone(),
+            telemetry.clone(),
+        )?;
         let functions = Arc::new(functions);
         let table = Arc::new(ConfigTable::new(
             Arc::clone(&functions),
@@ -265,17 +284,21 @@ impl GenApiBuilder {
             stream_supervisor,
             pool: pool.clone(),
             clock: Arc::clone(&clock),
+            telemetry: telemetry.clone(),
             runtime,
         }));
 
         let config_db = {
-            let table = Arc::clone(&table);
-            ChildSpec::new("config_db", move || ConfigDb::new(Arc::clone(&table)))
+            let (table, telemetry) = (Arc::clone(&table), telemetry.clone());
+            ChildSpec::new("config_db", move || {
+                ConfigDb::new(Arc::clone(&table), telemetry.clone())
+            })
         };
         let config_db_ref = ConfigDbRef::new(config_db.child_ref(), table, clock);
         let (executors_spec, executors) = executors(&pipeline, &pool);
         let root = SupervisorSpec::new(Strategy::OneForOne)
             .intensity(INTENSITY)
+            .observer(telemetry.observer())
             .child(config_db)
             .child(ChildSpec::new("rate_limiter", move || {
                 RateLimiterActor::new(rate_limiter.clone())

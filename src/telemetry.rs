@@ -1,4 +1,5 @@
-//! What happens in the engine, told to whoever wants to hear it: typed [`Event`]s for attached handlers (SPEC section 16).
+//! What happens in the engine, told to whoever wants to hear it: typed [`Event`]s for attached handlers, and `tracing`
+//! spans (SPEC section 16).
 //!
 //! ```
 //! use gen_api::telemetry::{Event, ExecutorEvent, Filter, Telemetry};
@@ -14,6 +15,9 @@
 //! assert!(telemetry.detach("slow requests"));
 //! # Ok::<(), gen_api::telemetry::AlreadyAttached>(())
 //! ```
+//!
+//! The engine's own is [`GenApi::telemetry`](crate::GenApi::telemetry). Handlers that shall hear of the start too are
+//! attached to one that is given to [`GenApiBuilder::telemetry`](crate::GenApiBuilder::telemetry).
 //!
 //! # Handlers
 //!
@@ -64,6 +68,13 @@
 //! | `gen_api.supervisor.child.terminated` | [`SupervisorEvent::ChildTerminated`] | it ended |
 //! | `gen_api.supervisor.child.restarted` | [`SupervisorEvent::ChildRestarted`] | it runs again |
 //! | `gen_api.supervisor.gave_up` | [`SupervisorEvent::GaveUp`] | a supervisor had too many restarts |
+//!
+//! # Spans
+//!
+//! Each request runs in a `tracing` span `gen_api.request` of the level `INFO` and the target `gen_api::request`, with the
+//! fields `service`, `request_type`, `version`, `request_id`, `response_mode` and `outcome`. The function's own events and
+//! spans are inside it, also where the call goes on after the acknowledgement. Where no subscriber wants the span, nothing of
+//! it is made; the filter directive `gen_api::request=off` switches it off.
 
 mod event;
 mod filter;
@@ -79,8 +90,8 @@ use self::handlers::Handlers;
 pub use self::{
     event::{
         ConfigEvent, Event, ExceptionKind, ExecutorEvent, Family, HookCall, HookEvent, HookPhase,
-        Outcome, Pool, RateLimiterEvent, Reason, Rejection, RequestTags, StreamEnd, StreamEvent,
-        SupervisorEvent, WorkerPoolEvent,
+        Outcome, RateLimiterEvent, Reason, Rejection, RequestTags, StreamEnd, StreamEvent,
+        SupervisorEvent, TaskOutcome, WorkerPoolEvent,
     },
     filter::Filter,
     handlers::{AlreadyAttached, HandlerInfo},

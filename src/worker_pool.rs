@@ -45,6 +45,7 @@ mod places;
 mod pool;
 mod settings;
 mod status;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 mod ticket;

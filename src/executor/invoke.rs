@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use actix::Recipient;
 use serde_json::Value;
+use tracing::Instrument;
 
 use super::{
     Pipeline,
@@ -32,7 +33,7 @@ impl Pipeline {
     ) -> Result<Reply, RequestError> {
         match route.config.response_type {
             ResponseType::Sync => {
-                let value = single(self.attempts.run(&route, input).await?)?;
+                let value = single(self.attempts.run(request_id, &route, input).await?)?;
                 let response = Response::sync(request_id, value);
                 Ok(Reply::now(after::apply(after, response).await))
             }
@@ -63,13 +64,14 @@ impl Pipeline {
         } = delivery;
         let request_id = request_id.to_owned();
         let (attempts, detail_error) = (Arc::clone(&self.attempts), self.settings.detail_error);
-        self.pool.pick().spawn(async move {
+        let work = async move {
             sink.on_loss(respond::lost);
             if let Some(acknowledgement) = acknowledgement {
                 // A receiver that is gone already does not keep the accepted call from being made.
                 let _ = sink.send(acknowledgement).await;
             }
-            let response = match attempts.run(&route, input).await.and_then(single) {
+            let result = attempts.run(&request_id, &route, input).await;
+            let response = match result.and_then(single) {
                 Ok(value) => Response::sync(request_id, value),
                 Err(error) => {
                     tracing::warn!(%request_id, %error, "an async call failed");
@@ -77,18 +79,20 @@ impl Pipeline {
                 }
             };
             sink.finish(after::apply(after.as_ref(), response).await);
-        });
+        };
+        self.pool.pick().spawn(work.in_current_span());
         reply
     }
 
     fn invoke_none(&self, request_id: &str, route: Arc<Route>, input: Input) -> Reply {
         let request_id = request_id.to_owned();
         let attempts = Arc::clone(&self.attempts);
-        self.pool.pick().spawn(async move {
-            if let Err(error) = attempts.run(&route, input).await {
+        let work = async move {
+            if let Err(error) = attempts.run(&request_id, &route, input).await {
                 tracing::warn!(%request_id, %error, "a call without a response failed");
             }
-        });
+        };
+        self.pool.pick().spawn(work.in_current_span());
         Reply::nothing()
     }
 
@@ -109,16 +113,23 @@ impl Pipeline {
             acknowledgement,
             reply,
         } = self.delivery(acknowledgement, recipient);
-        let attempts = Arc::clone(&self.attempts);
+        let live = self.streams.enter(request_id);
+        let call = {
+            let (attempts, route) = (Arc::clone(&self.attempts), Arc::clone(&route));
+            let request_id = Arc::clone(live.id());
+            async move { attempts.run(&request_id, &route, input).await }
+        };
         let work = StreamWork {
             timeout: route.timeout,
-            clock: Arc::clone(&attempts.clock),
-            call: Box::pin(async move { attempts.run(&route, input).await }),
+            clock: Arc::clone(&self.attempts.clock),
+            call: Box::pin(call.in_current_span()),
             events,
             sink,
             acknowledgement,
             detail_error: self.settings.detail_error,
-            live: self.streams.enter(request_id),
+            live,
+            route,
+            telemetry: self.telemetry.clone(),
         };
         match self
             .stream_supervisor

@@ -16,14 +16,16 @@ use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use super::live::LiveStream;
+use super::{live::LiveStream, watch::StreamWatch};
 use crate::{
     call::local::CallError,
     clock::Clock,
+    config::Route,
     executor::{RequestError, respond},
     function::{FunctionError, Outcome, StreamEvent, StreamEvents},
     model::Response,
     response_sink::{ReceiverGone, ResponseSink},
+    telemetry::{StreamEnd, Telemetry},
 };
 
 /// The actor of one stream, a temporary child of the engine's stream supervisor.
@@ -48,6 +50,9 @@ pub(crate) struct StreamWork {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) detail_error: bool,
     pub(crate) live: LiveStream,
+    /// The config behind the stream.
+    pub(crate) route: Arc<Route>,
+    pub(crate) telemetry: Telemetry,
 }
 
 /// Ends a stream from outside: its receiver gets the completion, its producer's next send fails (SPEC section 7).
@@ -96,8 +101,20 @@ impl fmt::Debug for StreamCall {
 enum End {
     Complete,
     Last(Value),
+    Stopped,
     Failed(RequestError),
     ReceiverGone,
+}
+
+impl End {
+    fn kind(&self) -> StreamEnd {
+        match self {
+            Self::Complete | Self::Last(_) => StreamEnd::Complete,
+            Self::Stopped => StreamEnd::Stopped,
+            Self::Failed(_) => StreamEnd::Failed,
+            Self::ReceiverGone => StreamEnd::ReceiverGone,
+        }
+    }
 }
 
 impl From<ReceiverGone> for End {
@@ -115,24 +132,34 @@ impl StreamWork {
             acknowledgement,
             timeout,
             clock,
-            ..
+            detail_error,
+            live,
+            route,
+            telemetry,
         } = self;
-        let (detail_error, live) = (self.detail_error, self.live);
         let request_id = sink.request_id();
         sink.on_loss(respond::lost);
+        let mut watch = StreamWatch::open(live, route, telemetry, Arc::clone(&clock));
         if let Some(acknowledgement) = acknowledgement
             && sink.send(acknowledgement).await.is_err()
         {
+            watch.close(StreamEnd::ReceiverGone);
             return sink.abandon();
         }
         let end = {
             let mut stopped = pin!(stop.notified());
             let mut gone = pin!(sink.receiver_gone());
             let mut expired = timeout.map(|timeout| (timeout, clock.sleep(timeout)));
-            let mut forward = pin!(forward(call, &mut events, &mut sink, &request_id));
+            let mut forward = pin!(forward(
+                call,
+                &mut events,
+                &mut sink,
+                &request_id,
+                &mut watch
+            ));
             poll_fn(|cx| {
                 if stopped.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(End::Complete);
+                    return Poll::Ready(End::Stopped);
                 }
                 if gone.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(End::ReceiverGone);
@@ -148,9 +175,9 @@ impl StreamWork {
         };
         // The producer and the registry learn of the end before the receiver does, so that nothing follows it.
         events.close();
-        drop(live);
+        watch.close(end.kind());
         match end {
-            End::Complete => sink.finish(Response::stream_end(request_id)),
+            End::Complete | End::Stopped => sink.finish(Response::stream_end(request_id)),
             End::Last(value) => sink.finish(Response::last_stream_chunk(request_id, value)),
             End::Failed(error) => {
                 tracing::warn!(%request_id, %error, "a stream failed");
@@ -170,19 +197,21 @@ async fn forward(
     events: &mut StreamEvents,
     sink: &mut ResponseSink,
     request_id: &str,
+    watch: &mut StreamWatch,
 ) -> End {
     let mut progress = Progress::default();
     loop {
         let step = poll_fn(|cx| progress.poll(&mut call, events, cx));
         let chunk = match step.await {
             Step::Chunk(value) => value,
-            Step::Stream(stream) => return forward_stream(stream, sink, request_id).await,
+            Step::Stream(stream) => return forward_stream(stream, sink, request_id, watch).await,
             Step::End(end) => return end,
         };
         progress.begun = true;
         if let Err(gone) = sink.send(Response::stream_chunk(request_id, chunk)).await {
             return gone.into();
         }
+        watch.chunk();
     }
 }
 
@@ -251,6 +280,7 @@ async fn forward_stream(
     mut stream: BoxStream<'static, Result<Value, FunctionError>>,
     sink: &mut ResponseSink,
     request_id: &str,
+    watch: &mut StreamWatch,
 ) -> End {
     loop {
         match stream.next().await {
@@ -259,6 +289,7 @@ async fn forward_stream(
                 if let Err(gone) = sink.send(Response::stream_chunk(request_id, value)).await {
                     return gone.into();
                 }
+                watch.chunk();
             }
             Some(Err(error)) => return End::Failed(function_failed(error)),
         }

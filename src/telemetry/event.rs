@@ -19,7 +19,7 @@ pub use self::{
     stream::{StreamEnd, StreamEvent},
     supervisor::SupervisorEvent,
     tags::{ExceptionKind, Reason, RequestTags},
-    worker_pool::{Pool, Rejection, WorkerPoolEvent},
+    worker_pool::{Rejection, TaskOutcome, WorkerPoolEvent},
 };
 
 /// A group of events that one part of the engine emits.

@@ -23,7 +23,7 @@ pub(super) fn with_every_event(mut visit: impl FnMut(Event<'_>)) {
     };
     let (service, request_type, version) = ("s", "t", Some("1.0.0"));
     let (supervisor, child, incarnation) = ("root", "worker", 2);
-    let (pool, request_id) = (Pool::Async, "r");
+    let (pool, request_id) = ("async", "r");
     let killed = ExitReason::Killed;
 
     visit(ExecutorEvent::RequestStart { request }.into());
@@ -140,34 +140,29 @@ pub(super) fn with_every_event(mut visit: impl FnMut(Event<'_>)) {
     visit(
         WorkerPoolEvent::TaskStart {
             pool,
-            request_id,
-            queued: duration,
+            waited: duration,
         }
         .into(),
     );
     visit(
         WorkerPoolEvent::TaskStop {
             pool,
-            request_id,
             duration,
-            success: true,
+            outcome: TaskOutcome::Success,
         }
         .into(),
     );
     visit(
         WorkerPoolEvent::TaskException {
             pool,
-            request_id,
             duration,
             kind: ExceptionKind::Panic,
-            reason,
         }
         .into(),
     );
     visit(
         WorkerPoolEvent::TaskRejected {
             pool,
-            request_id,
             rejection: Rejection::QueueFull,
         }
         .into(),
@@ -175,7 +170,6 @@ pub(super) fn with_every_event(mut visit: impl FnMut(Event<'_>)) {
     visit(
         WorkerPoolEvent::CircuitOpen {
             pool,
-            failures: 10,
             cooldown: duration,
         }
         .into(),

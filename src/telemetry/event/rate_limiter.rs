@@ -46,7 +46,7 @@ pub enum RateLimiterEvent<'a> {
         /// The function of the scope; none for the global one.
         request_type: Option<&'a str>,
     },
-    /// Idle keys were swept away.
+    /// Idle keys were swept away, or all were cleared.
     #[non_exhaustive]
     Cleanup {
         /// How many keys went.

@@ -14,7 +14,7 @@ pub struct RequestTags<'a> {
     pub service: &'a str,
     /// The function asked for, which need not exist.
     pub request_type: &'a str,
-    /// The version asked for; none for the latest.
+    /// The version asked for, none for the latest; in events of a call the version that answers.
     pub version: Option<&'a str>,
 }
 

@@ -2,25 +2,28 @@
 
 use std::time::Duration;
 
-use super::{ExceptionKind, Reason};
+use super::ExceptionKind;
 
-/// Which worker pool.
+/// How a task ended that did not break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Pool {
-    /// The one of async and none calls.
-    Async,
-    /// The one of streams.
-    Stream,
+pub enum TaskOutcome {
+    /// With its result.
+    Success,
+    /// With an error of the function's own, which is no failure of the pool.
+    Failed,
+    /// Not at all: it was killed, or nobody wanted it any more.
+    Cancelled,
 }
 
-impl Pool {
+impl TaskOutcome {
     /// Its name in lower case, for labels.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Async => "async",
-            Self::Stream => "stream",
+            Self::Success => "success",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
         }
     }
 }
@@ -33,8 +36,6 @@ pub enum Rejection {
     QueueFull,
     /// The circuit is open.
     CircuitOpen,
-    /// The engine is stopping.
-    Stopping,
 }
 
 impl Rejection {
@@ -44,58 +45,47 @@ impl Rejection {
         match self {
             Self::QueueFull => "queue_full",
             Self::CircuitOpen => "circuit_open",
-            Self::Stopping => "stopping",
         }
     }
 }
 
 /// What happened in a worker pool (SPEC section 14). Each `TaskStart` is followed by one `TaskStop` or `TaskException`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WorkerPoolEvent<'a> {
     /// A task has got its place and begins.
     #[non_exhaustive]
     TaskStart {
-        /// The pool.
-        pool: Pool,
-        /// The request it is for.
-        request_id: &'a str,
+        /// The name of the pool: `async` or `stream`, or what an embedder calls one of his own.
+        pool: &'a str,
         /// How long it waited in the queue.
-        queued: Duration,
+        waited: Duration,
     },
     /// A task is done.
     #[non_exhaustive]
     TaskStop {
         /// The pool.
-        pool: Pool,
-        /// The request it was for.
-        request_id: &'a str,
+        pool: &'a str,
         /// How long it ran.
         duration: Duration,
-        /// Whether its function answered with a result; an error of its own is no failure of the pool.
-        success: bool,
+        /// How it ended.
+        outcome: TaskOutcome,
     },
-    /// A task panicked, timed out or was killed.
+    /// A task panicked or timed out.
     #[non_exhaustive]
     TaskException {
         /// The pool.
-        pool: Pool,
-        /// The request it was for.
-        request_id: &'a str,
+        pool: &'a str,
         /// How long it ran.
         duration: Duration,
-        /// In which way it broke.
+        /// Which of the two.
         kind: ExceptionKind,
-        /// Why; for logs, not for clients.
-        reason: Reason<'a>,
     },
     /// A task was not taken.
     #[non_exhaustive]
     TaskRejected {
         /// The pool.
-        pool: Pool,
-        /// The request it was for.
-        request_id: &'a str,
+        pool: &'a str,
         /// Why.
         rejection: Rejection,
     },
@@ -103,23 +93,21 @@ pub enum WorkerPoolEvent<'a> {
     #[non_exhaustive]
     CircuitOpen {
         /// The pool.
-        pool: Pool,
-        /// How many tasks in a row broke.
-        failures: u32,
+        pool: &'a str,
         /// The cooldown.
         cooldown: Duration,
     },
-    /// The cooldown is over: one task is let through on trial.
+    /// The cooldown is over and a task came: it is the trial.
     #[non_exhaustive]
     CircuitHalfOpen {
         /// The pool.
-        pool: Pool,
+        pool: &'a str,
     },
-    /// The trial went well: tasks are taken again.
+    /// The trial went well, or somebody reset the circuit: tasks are taken again.
     #[non_exhaustive]
     CircuitClose {
         /// The pool.
-        pool: Pool,
+        pool: &'a str,
     },
 }
 
