@@ -30,7 +30,7 @@
 //! | send requests as typed messages | [`Execute`] to [`GenApi::executor`] |
 //! | stream results, stop a stream | [`function::StreamHandle`], [`stream`], [`GenApi::stop_stream`] |
 //! | see what runs | [`GenApi::supervision_tree`] |
-//! | hear what happens: events, spans | [`telemetry`], [`GenApi::telemetry`] |
+//! | hear what happens: events, spans, metrics | [`telemetry`], [`GenApi::telemetry`] |
 //!
 //! # Response modes
 //!

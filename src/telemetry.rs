@@ -1,5 +1,5 @@
-//! What happens in the engine, told to whoever wants to hear it: typed [`Event`]s for attached handlers, and `tracing`
-//! spans (SPEC section 16).
+//! What happens in the engine, told to whoever wants to hear it: typed [`Event`]s for attached handlers, `tracing` spans,
+//! and with the feature `metrics` counters and histograms (SPEC section 16).
 //!
 //! ```
 //! use gen_api::telemetry::{Event, ExecutorEvent, Filter, Telemetry};
@@ -79,6 +79,8 @@
 mod event;
 mod filter;
 mod handlers;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 #[cfg(test)]
 mod tests;
 

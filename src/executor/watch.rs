@@ -185,8 +185,8 @@ fn judge(error: &RequestError) -> Result<Outcome, ExceptionKind> {
         RequestError::Busy(_) | RequestError::RateLimit(RateLimitError::Unavailable) => {
             Ok(Outcome::Unavailable)
         }
-        RequestError::RetriesExhausted { .. } => Ok(Outcome::Failed),
-        RequestError::Call(CallError::Failed(_) | CallError::Public(_)) => Ok(Outcome::Failed),
+        RequestError::RetriesExhausted { .. }
+        | RequestError::Call(CallError::Failed(_) | CallError::Public(_)) => Ok(Outcome::Failed),
         RequestError::Call(CallError::Panicked(_)) => Err(ExceptionKind::Panic),
         RequestError::Call(CallError::TimedOut(_)) | RequestError::TimedOut(_) => {
             Err(ExceptionKind::Timeout)
