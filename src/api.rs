@@ -18,6 +18,7 @@ use crate::{
     rate_limiter::{InvalidLimit, RateLimiter, RateLimiterActor},
     settings::{InvalidSettings, Settings},
     stream::{LiveStreams, UnknownStream},
+    telemetry::Telemetry,
     worker_pool::{PoolsStatus, WorkerPool, WorkerPoolActor, WorkerPools},
 };
 
@@ -128,6 +129,12 @@ impl GenApi {
         self.engine.pipeline.worker_pools.status()
     }
 
+    /// Where handlers of the engine's events are attached and detached (SPEC section 16).
+    #[must_use]
+    pub fn telemetry(&self) -> &Telemetry {
+        &self.engine.pipeline.telemetry
+    }
+
     /// Ends the stream of a request: its receiver gets the completion, its producer's next send fails (SPEC section 7).
     ///
     /// # Errors
@@ -202,6 +209,7 @@ pub struct GenApiBuilder {
     configs: Vec<FunConfig>,
     settings: Settings,
     clock: Option<Arc<dyn Clock>>,
+    telemetry: Telemetry,
 }
 
 impl GenApiBuilder {
@@ -241,6 +249,13 @@ impl GenApiBuilder {
         self
     }
 
+    /// The telemetry of the engine; the default is one of its own. With handlers attached beforehand, they hear of the
+    /// start too.
+    pub fn telemetry(mut self, telemetry: Telemetry) -> Self {
+        self.telemetry = telemetry;
+        self
+    }
+
     /// Starts the engine.
     ///
     /// # Errors
@@ -253,6 +268,7 @@ impl GenApiBuilder {
             mut configs,
             settings,
             clock,
+            telemetry,
         } = self;
         settings.validate()?;
         for function in api_functions {
@@ -271,8 +287,11 @@ impl GenApiBuilder {
         let pool = ArbiterPool::new(settings.engine.thread_count())?;
         let runtime = runtime_of(&pool).await?;
         let clock = clock.unwrap_or_else(|| Arc::new(SystemClock::new(runtime.clone())));
-        let rate_limiter =
-            RateLimiter::with_config(Arc::clone(&clock), settings.rate_limiter.clone())?;
+        let rate_limiter = RateLimiter::with_telemetry(
+            Arc::clone(&clock),
+            settings.rate_limiter.clone(),
+            telemetry.clone(),
+        )?;
         let worker_pools =
             WorkerPools::new(settings.async_pool, settings.stream_pool, &clock, None);
         let functions = Arc::new(functions);
@@ -295,17 +314,21 @@ impl GenApiBuilder {
             stream_supervisor,
             pool: pool.clone(),
             clock: Arc::clone(&clock),
+            telemetry: telemetry.clone(),
             runtime,
         }));
 
         let config_db = {
-            let table = Arc::clone(&table);
-            ChildSpec::new("config_db", move || ConfigDb::new(Arc::clone(&table)))
+            let (table, telemetry) = (Arc::clone(&table), telemetry.clone());
+            ChildSpec::new("config_db", move || {
+                ConfigDb::new(Arc::clone(&table), telemetry.clone())
+            })
         };
         let config_db_ref = ConfigDbRef::new(config_db.child_ref(), table, clock);
         let (executors_spec, executors) = executors(&pipeline, &pool);
         let root = SupervisorSpec::new(Strategy::OneForOne)
             .intensity(INTENSITY)
+            .observer(telemetry.observer())
             .child(config_db)
             .child(ChildSpec::new("rate_limiter", move || {
                 RateLimiterActor::new(rate_limiter.clone())

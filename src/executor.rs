@@ -21,13 +21,15 @@ mod invoke;
 mod permission;
 mod reply;
 pub(crate) mod respond;
+mod watch;
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use actix::Recipient;
 use actix_otp::{ArbiterPool, DynamicSupervisorRef};
 use futures_util::future::{Either, select};
 use tokio::runtime::Handle;
+use tracing::Instrument;
 
 pub(crate) use self::error::RequestError;
 pub use self::{
@@ -37,7 +39,8 @@ pub use self::{
 use self::{
     after::AfterHook,
     attempt::{Attempts, Input},
-    in_flight::InFlight,
+    in_flight::{InFlight, Place},
+    watch::Watch,
 };
 use crate::{
     call::{callback::Callbacks, retry::Backoff},
@@ -49,6 +52,7 @@ use crate::{
     rate_limiter::RateLimiter,
     settings::Settings,
     stream::LiveStreams,
+    telemetry::Telemetry,
     worker_pool::WorkerPools,
 };
 
@@ -62,6 +66,7 @@ pub(crate) struct Pipeline {
     pub(crate) stream_supervisor: DynamicSupervisorRef,
     /// Runs what goes on after the acknowledgement.
     pub(crate) pool: ArbiterPool,
+    pub(crate) telemetry: Telemetry,
     in_flight: InFlight,
     callbacks: Arc<Callbacks>,
     hooks: Arc<Hooks>,
@@ -79,6 +84,7 @@ pub(crate) struct PipelineParts {
     pub(crate) stream_supervisor: DynamicSupervisorRef,
     pub(crate) pool: ArbiterPool,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) telemetry: Telemetry,
     pub(crate) runtime: Handle,
 }
 
@@ -87,6 +93,7 @@ impl Pipeline {
         let PipelineParts {
             functions,
             clock,
+            telemetry,
             runtime,
             ..
         } = parts;
@@ -104,13 +111,19 @@ impl Pipeline {
             stream_supervisor: parts.stream_supervisor,
             pool: parts.pool,
             in_flight: InFlight::default(),
-            hooks: Arc::new(Hooks::new(Arc::clone(&callbacks))),
+            hooks: Arc::new(Hooks::new(
+                Arc::clone(&callbacks),
+                Arc::clone(&clock),
+                telemetry.clone(),
+            )),
             callbacks,
             attempts: Arc::new(Attempts {
                 clock,
+                telemetry: telemetry.clone(),
                 runtime,
                 backoff: Backoff::default(),
             }),
+            telemetry,
         }
     }
 
@@ -146,27 +159,48 @@ impl Pipeline {
     /// Answers a request within a limit, retries included.
     pub(crate) async fn execute_within(&self, request: Request, limit: Duration) -> Reply {
         let request_id = request.request_id.clone();
-        let answer = std::pin::pin!(self.execute(request));
-        match select(answer, self.attempts.clock.sleep(limit)).await {
-            Either::Left((reply, _)) => reply,
-            Either::Right(_) => self.refuse(request_id, &RequestError::TimedOut(limit)),
+        let mut watch = Watch::start(self, &request);
+        let span = watch.span();
+        {
+            let answer = pin!(self.stages(&mut watch, request, None).instrument(span));
+            let expired = self.attempts.clock.sleep(limit);
+            if let Either::Left((reply, _)) = select(answer, expired).await {
+                return reply;
+            }
         }
+        let error = RequestError::TimedOut(limit);
+        watch.end(Some(&error));
+        self.refuse(request_id, &error)
     }
 
-    async fn answer(&self, mut request: Request, recipient: Option<Recipient<Response>>) -> Reply {
-        let _place = match self.in_flight.enter(self.settings.engine.max_in_flight) {
-            Ok(place) => place,
-            Err(error) => return self.refuse(request.request_id, &error),
+    async fn answer(&self, request: Request, recipient: Option<Recipient<Response>>) -> Reply {
+        let mut watch = Watch::start(self, &request);
+        let span = watch.span();
+        let answer = self.stages(&mut watch, request, recipient);
+        answer.instrument(span).await
+    }
+
+    async fn stages(
+        &self,
+        watch: &mut Watch<'_>,
+        mut request: Request,
+        recipient: Option<Recipient<Response>>,
+    ) -> Reply {
+        let (_place, route) = match self.admit(&request) {
+            Ok(admitted) => admitted,
+            Err(error) => {
+                watch.end(Some(&error));
+                return self.refuse(request.request_id, &error);
+            }
         };
-        let route = match find_config::find_config(&self.configs, &request) {
-            Ok(route) => route,
-            Err(error) => return self.refuse(request.request_id, &error),
-        };
+        watch.found(route.config.response_type);
         let checked = self.check(&mut request, route).await;
         let (route, error) = match checked {
             Ok(route) => (route, None),
             Err((route, error)) => (route, Some(error)),
         };
+        // The before hook may have changed it.
+        watch.found(route.config.response_type);
         let after = AfterHook::of(&self.hooks, &route, &request);
         let result = match error {
             None => {
@@ -176,15 +210,26 @@ impl Pipeline {
             Some(error) => Err(error),
         };
         match result {
-            Ok(reply) => reply,
+            Ok(reply) => {
+                watch.end(None);
+                reply
+            }
             Err(error) => {
                 let mut reply = self.refuse(request.request_id, &error);
                 if let Some(response) = reply.response.take() {
                     reply.response = Some(after::apply(after.as_ref(), response).await);
                 }
+                watch.end(Some(&error));
                 reply
             }
         }
+    }
+
+    /// The stages before anything is known of the caller's rights.
+    fn admit(&self, request: &Request) -> Result<(Place<'_>, Arc<Route>), RequestError> {
+        let place = self.in_flight.enter(self.settings.engine.max_in_flight)?;
+        let route = find_config::find_config(&self.configs, request)?;
+        Ok((place, route))
     }
 
     /// The stages that may refuse the caller; the before hook may have another config answer.
@@ -205,7 +250,8 @@ impl Pipeline {
                 Err(rejection) => return Err((route, rejection.into())),
             }
         }
-        let allowed = permission::check(&self.callbacks, request, &route.config).await;
+        let allowed =
+            permission::check(&self.callbacks, &self.telemetry, request, &route.config).await;
         let checked = allowed.and_then(|()| Ok(self.rate_limiter.check(request)?));
         match checked {
             Ok(()) => Ok(route),

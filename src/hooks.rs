@@ -29,15 +29,20 @@
 //! # Ok::<(), gen_api::model::InvalidConfig>(())
 //! ```
 
+mod watch;
+
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
 
+use self::watch::HookWatch;
 use crate::{
     call::{callback::Callbacks, local::CallError},
+    clock::Clock,
     function::Outcome,
     model::{FunConfig, Mfa, Request, Response},
+    telemetry::{HookCall, HookPhase, Telemetry},
 };
 
 /// Why a before hook ended a request.
@@ -57,11 +62,21 @@ pub(crate) enum HookRejection {
 /// Runs the hooks of configs.
 pub(crate) struct Hooks {
     callbacks: Arc<Callbacks>,
+    clock: Arc<dyn Clock>,
+    telemetry: Telemetry,
 }
 
 impl Hooks {
-    pub(crate) fn new(callbacks: Arc<Callbacks>) -> Self {
-        Self { callbacks }
+    pub(crate) fn new(
+        callbacks: Arc<Callbacks>,
+        clock: Arc<dyn Clock>,
+        telemetry: Telemetry,
+    ) -> Self {
+        Self {
+            callbacks,
+            clock,
+            telemetry,
+        }
     }
 
     /// Runs the before hook; what it changed is changed in `request`, and a changed config is returned.
@@ -73,8 +88,7 @@ impl Hooks {
     ) -> Result<Option<FunConfig>, HookRejection> {
         let given = [json(request), json(config)];
         match self
-            .callbacks
-            .call(hook, given, config.hook_timeout())
+            .call(HookPhase::Before, hook, request, config, given)
             .await
         {
             Ok(Outcome::Value(answer)) => Ok(judge_before(answer, request, config)),
@@ -102,8 +116,7 @@ impl Hooks {
     ) -> Response {
         let given = [json(request), json(config), json(&response)];
         match self
-            .callbacks
-            .call(hook, given, config.hook_timeout())
+            .call(HookPhase::After, hook, request, config, given)
             .await
         {
             Ok(Outcome::Value(answer)) => serde_json::from_value(answer).unwrap_or(response),
@@ -113,6 +126,29 @@ impl Hooks {
                 response
             }
         }
+    }
+
+    async fn call(
+        &self,
+        phase: HookPhase,
+        hook: &Mfa,
+        request: &Request,
+        config: &FunConfig,
+        given: impl IntoIterator<Item = Value>,
+    ) -> Result<Outcome, CallError> {
+        let run = HookCall {
+            phase,
+            request: request.into(),
+            module: &hook.module,
+            function: &hook.function,
+        };
+        let watch = HookWatch::start(&self.telemetry, &*self.clock, run);
+        let answer = self
+            .callbacks
+            .call(hook, given, config.hook_timeout())
+            .await;
+        watch.end(&answer);
+        answer
     }
 }
 

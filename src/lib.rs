@@ -31,6 +31,7 @@
 //! | send requests as typed messages | [`Execute`] to [`GenApi::executor`] |
 //! | stream results, stop a stream | [`function::StreamHandle`], [`stream`], [`GenApi::stop_stream`] |
 //! | see what runs | [`GenApi::supervision_tree`] |
+//! | hear what happens: events, spans, metrics | [`telemetry`], [`GenApi::telemetry`] |
 //!
 //! # Response modes
 //!
@@ -72,6 +73,7 @@ pub mod rate_limiter;
 mod response_sink;
 pub mod settings;
 pub mod stream;
+pub mod telemetry;
 pub mod worker_pool;
 
 pub use self::{

@@ -72,7 +72,11 @@ use self::{
     rules::{Refusal, Rules},
     table::{Subject, Table},
 };
-use crate::{clock::Clock, model::Request};
+use crate::{
+    clock::Clock,
+    model::Request,
+    telemetry::{Family, RateLimiterEvent, Telemetry},
+};
 
 /// The rate limiter: a handle that is cheap to clone and usable from any thread. Clones share everything.
 ///
@@ -85,6 +89,7 @@ pub struct RateLimiter {
 #[derive(Debug)]
 struct Shared {
     clock: Arc<dyn Clock>,
+    telemetry: Telemetry,
     table: Table,
     rules: ArcSwap<Rules>,
     /// Held while the rules change, and during a sweep, which must not judge by rules that are no longer in force.
@@ -95,10 +100,15 @@ impl RateLimiter {
     /// A limiter that is switched on and has no limits yet.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self::telling(clock, Telemetry::new())
+    }
+
+    fn telling(clock: Arc<dyn Clock>, telemetry: Telemetry) -> Self {
         let rules = Rules::new(RateLimitConfig::default(), None);
         Self {
             shared: Arc::new(Shared {
                 clock,
+                telemetry,
                 table: Table::new(),
                 rules: ArcSwap::from_pointee(rules),
                 changing: Mutex::new(()),
@@ -115,7 +125,20 @@ impl RateLimiter {
         clock: Arc<dyn Clock>,
         config: RateLimitConfig,
     ) -> Result<Self, InvalidLimit> {
-        let limiter = Self::new(clock);
+        Self::with_telemetry(clock, config, Telemetry::new())
+    }
+
+    /// A limiter with the given configuration, whose checks, resets and sweeps are told to the handlers of `telemetry`.
+    ///
+    /// # Errors
+    ///
+    /// The first field of the configuration that is at fault.
+    pub fn with_telemetry(
+        clock: Arc<dyn Clock>,
+        config: RateLimitConfig,
+        telemetry: Telemetry,
+    ) -> Result<Self, InvalidLimit> {
+        let limiter = Self::telling(clock, telemetry);
         limiter.update_config(config)?;
         Ok(limiter)
     }
@@ -131,7 +154,7 @@ impl RateLimiter {
         if !rules.config.enabled {
             return Ok(());
         }
-        self.shared.guarded(&rules, |shared| {
+        let answer = self.shared.guarded(&rules, |shared| {
             let mut subjects: SmallVec<[Subject<'_>; 4]> = SmallVec::new();
             for groups in rules.groups_for(&request.service, &request.request_type) {
                 for group in groups {
@@ -145,7 +168,10 @@ impl RateLimiter {
                 [subject] => shared.table.admit_one(shared.now(), subject),
                 _ => shared.table.admit_all(shared.now(), &subjects),
             }
-        })
+        });
+        let api = Some((&*request.service, &*request.request_type));
+        self.shared.tell_check(api, &answer);
+        answer
     }
 
     /// Judges one use of a key by the limits on that kind of key in `scope`, and records it when it passes. It counts
@@ -167,11 +193,13 @@ impl RateLimiter {
         let Some(group) = rules.group(scope, kind) else {
             return Ok(());
         };
-        self.shared.guarded(&rules, |shared| {
+        let answer = self.shared.guarded(&rules, |shared| {
             shared
                 .table
                 .admit_one(shared.now(), Subject { group, value })
-        })
+        });
+        self.shared.tell_check(scope.names(), &answer);
+        answer
     }
 
     /// The limits across all APIs, in the order in which they are judged.
@@ -263,23 +291,39 @@ impl RateLimiter {
 
     /// Forgets the requests recorded for a key in `scope`; whether there were any. Other scopes keep theirs.
     pub fn reset(&self, value: &str, scope: &Scope, kind: &LimitKey) -> bool {
-        self.shared
-            .rules
-            .load()
-            .known_id(scope, kind)
-            .is_some_and(|group| self.shared.table.remove(group, value))
+        let rules = self.shared.rules.load();
+        let known = rules.known_id(scope, kind);
+        let forgotten = known.is_some_and(|group| self.shared.table.remove(group, value));
+        if forgotten {
+            let (service, request_type) = scope.names().unzip();
+            let telemetry = &self.shared.telemetry;
+            telemetry.emit(Family::RateLimiter, || RateLimiterEvent::Reset {
+                key: kind.as_str(),
+                value,
+                service,
+                request_type,
+            });
+        }
+        forgotten
     }
 
     /// Forgets all recorded requests and keeps the limits; how many keys were forgotten.
     pub fn clear(&self) -> usize {
-        self.shared.table.clear()
+        let removed = self.shared.table.clear();
+        self.shared.tell_cleanup(Swept {
+            removed,
+            remaining: 0,
+        });
+        removed
     }
 
     /// Forgets keys whose requests no longer matter to any limit, and the memory of bursts that are over.
     ///
     /// [`RateLimiterActor`] does this every [`sweep_interval_ms`](RateLimitConfig::sweep_interval_ms).
     pub fn sweep(&self) -> Swept {
-        self.shared.sweep()
+        let swept = self.shared.sweep();
+        self.shared.tell_cleanup(swept);
+        swept
     }
 
     /// How many keys have a history now.
@@ -319,6 +363,38 @@ impl Shared {
                 }
             }
         }
+    }
+
+    fn tell_check(&self, api: Option<(&str, &str)>, answer: &Result<(), RateLimitError>) {
+        let (service, request_type) = api.unzip();
+        self.telemetry
+            .emit(Family::RateLimiter, || RateLimiterEvent::Check {
+                service,
+                request_type,
+                passed: answer.is_ok(),
+            });
+        if let Err(RateLimitError::Limited(limited)) = answer {
+            self.telemetry.emit(Family::RateLimiter, || {
+                let (service, request_type) = limited.scope.names().unzip();
+                RateLimiterEvent::Exceeded {
+                    key: limited.key.as_str(),
+                    service,
+                    request_type,
+                    max_requests: limited.max_requests,
+                    current_requests: limited.current_requests,
+                    window: Duration::from_millis(limited.window_ms),
+                    retry_after: Duration::from_millis(limited.retry_after_ms),
+                }
+            });
+        }
+    }
+
+    fn tell_cleanup(&self, swept: Swept) {
+        self.telemetry
+            .emit(Family::RateLimiter, || RateLimiterEvent::Cleanup {
+                removed: swept.removed,
+                remaining: swept.remaining,
+            });
     }
 
     /// Puts a changed configuration in force, unless `change` fails.

@@ -5,6 +5,7 @@
 
 mod call;
 mod live;
+mod watch;
 
 pub(crate) use self::{call::StreamWork, live::LiveStreams};
 pub use self::{

@@ -45,6 +45,7 @@ mod places;
 mod pool;
 pub(crate) mod settings;
 mod status;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 mod ticket;

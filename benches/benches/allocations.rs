@@ -2,7 +2,9 @@
 //!
 //! `cargo bench -p gen_api-benches --bench allocations`
 
+use actix_otp::SupervisionEvent;
 use divan::{AllocProfiler, Bencher};
+use gen_api::telemetry::{Family, SupervisorEvent, Telemetry};
 use gen_api_benches::{echo_engine, echo_request};
 
 #[global_allocator]
@@ -24,4 +26,22 @@ fn execute_sync_echo(bencher: Bencher<'_, '_>) {
         .with_inputs(echo_request)
         .bench_local_values(|request| runtime.block_on(api.execute(request)));
     runtime.block_on(api.stop());
+}
+
+/// An event with one handler; with none it is not even made.
+#[divan::bench(args = [0, 1])]
+fn emit_an_event(bencher: Bencher<'_, '_>, handlers: usize) {
+    let telemetry = Telemetry::new();
+    for number in 0..handlers {
+        telemetry
+            .attach(number.to_string(), Family::Supervisor, |_| {})
+            .expect("a free id");
+    }
+    let happened = SupervisionEvent::ChildStarted {
+        supervisor: "root".into(),
+        child: "child".into(),
+        incarnation: 1,
+    };
+    let event = SupervisorEvent::from_supervision(&happened).expect("a known event");
+    bencher.bench_local(|| telemetry.emit(Family::Supervisor, || event));
 }

@@ -13,16 +13,18 @@ use crate::{
     clock::Clock,
     model::FunConfig,
     owner::{Unavailable, ask},
+    telemetry::{ConfigEvent, Family, Telemetry},
 };
 
 /// Owns all changes to the configs; a supervised child of the engine. Its death loses nothing: the table outlives it.
 pub struct ConfigDb {
     table: Arc<ConfigTable>,
+    telemetry: Telemetry,
 }
 
 impl ConfigDb {
-    pub(crate) fn new(table: Arc<ConfigTable>) -> Self {
-        Self { table }
+    pub(crate) fn new(table: Arc<ConfigTable>, telemetry: Telemetry) -> Self {
+        Self { table, telemetry }
     }
 }
 
@@ -127,7 +129,12 @@ impl Handler<Add> for ConfigDb {
 
     fn handle(&mut self, Add(config): Add, _: &mut Context<Self>) -> Self::Result {
         self.table.check(&config)?;
-        self.table.store(config);
+        let stored = self.table.store(config);
+        self.telemetry.emit(Family::Config, || ConfigEvent::Add {
+            service: &stored.config.service,
+            request_type: &stored.config.request_type,
+            version: stored.config.effective_version(),
+        });
         Ok(())
     }
 }
@@ -154,6 +161,11 @@ impl Handler<BatchAdd> for ConfigDb {
                 Err(reason) => report.rejected.push(RejectedConfig { config, reason }),
             }
         }
+        self.telemetry
+            .emit(Family::Config, || ConfigEvent::BatchAdd {
+                stored: report.stored,
+                rejected: report.rejected.len(),
+            });
         actix::MessageResult(report)
     }
 }
@@ -167,6 +179,11 @@ impl Handler<Delete> for ConfigDb {
             &which.request_type,
             which.version.as_deref(),
         );
+        self.telemetry.emit(Family::Config, || ConfigEvent::Delete {
+            service: &which.service,
+            request_type: &which.request_type,
+            version: which.version.as_deref(),
+        });
     }
 }
 
@@ -179,7 +196,13 @@ impl Handler<Enable> for ConfigDb {
             &which.request_type,
             which.version.as_deref(),
             true,
-        )
+        )?;
+        self.telemetry.emit(Family::Config, || ConfigEvent::Enable {
+            service: &which.service,
+            request_type: &which.request_type,
+            version: which.version.as_deref(),
+        });
+        Ok(())
     }
 }
 
@@ -192,7 +215,14 @@ impl Handler<Disable> for ConfigDb {
             &which.request_type,
             which.version.as_deref(),
             false,
-        )
+        )?;
+        self.telemetry
+            .emit(Family::Config, || ConfigEvent::Disable {
+                service: &which.service,
+                request_type: &which.request_type,
+                version: which.version.as_deref(),
+            });
+        Ok(())
     }
 }
 
@@ -201,6 +231,7 @@ impl Handler<Clear> for ConfigDb {
 
     fn handle(&mut self, _: Clear, _: &mut Context<Self>) {
         self.table.clear();
+        self.telemetry.emit(Family::Config, || ConfigEvent::Clear);
     }
 }
 

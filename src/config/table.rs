@@ -173,14 +173,15 @@ impl ConfigTable {
         Ok(Route::compile(config, &self.functions, &self.limits))
     }
 
-    /// Stores a config that was [checked](Self::check).
-    pub(super) fn store(&self, config: FunConfig) {
+    /// Stores a config that was [checked](Self::check), and returns what became of it.
+    pub(super) fn store(&self, config: FunConfig) -> Arc<Route> {
         let key = ApiKey {
             service: config.service.as_str().into(),
             request_type: config.request_type.as_str().into(),
         };
         let route = Arc::new(Route::compile(config, &self.functions, &self.limits));
-        self.write(key, |versions| versions.insert(route));
+        self.write(key, |versions| versions.insert(Arc::clone(&route)));
+        route
     }
 
     pub(super) fn delete(&self, service: &str, request_type: &str, version: Option<&str>) {

@@ -12,6 +12,7 @@ use crate::{
     config::Route,
     function::{Call, Outcome, RequestInfo, StreamHandle},
     model::Nodes,
+    telemetry::{ExecutorEvent, Family, Reason, RequestTags, Telemetry},
 };
 
 /// What a function is called with; kept whole between two attempts.
@@ -25,6 +26,7 @@ pub(super) struct Input {
 /// Calls functions under their timeout and with their retries.
 pub(super) struct Attempts {
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) telemetry: Telemetry,
     /// A runtime that is always there, whatever thread a request comes from.
     pub(super) runtime: Handle,
     pub(super) backoff: Backoff,
@@ -32,11 +34,22 @@ pub(super) struct Attempts {
 
 impl Attempts {
     /// Calls the function of a route until it succeeds or its retries are used up.
-    pub(super) async fn run(&self, route: &Route, input: Input) -> Result<Outcome, RequestError> {
+    pub(super) async fn run(
+        &self,
+        request_id: &str,
+        route: &Route,
+        input: Input,
+    ) -> Result<Outcome, RequestError> {
         let retries = route.retries;
         if retries == 0 {
             return self.once(route, input).await;
         }
+        let request = RequestTags {
+            request_id,
+            service: &route.config.service,
+            request_type: &route.config.request_type,
+            version: route.config.effective_version(),
+        };
         let mut attempt = 0;
         loop {
             match self.once(route, input.clone()).await {
@@ -44,9 +57,23 @@ impl Attempts {
                     attempt += 1;
                     tracing::debug!(function = %route.config.mfa, attempt, %error, "a call is retried");
                     let pause = self.backoff.pause(attempt, &mut rand::rng());
+                    self.telemetry
+                        .emit(Family::Executor, || ExecutorEvent::Retry {
+                            request,
+                            attempt,
+                            limit: retries,
+                            delay: pause,
+                            reason: Reason::new(&error),
+                        });
                     self.clock.sleep(pause).await;
                 }
                 Err(error) if error.may_be_retried() => {
+                    self.telemetry
+                        .emit(Family::Executor, || ExecutorEvent::RetryExhausted {
+                            request,
+                            calls: retries.saturating_add(1),
+                            reason: Reason::new(&error),
+                        });
                     let last = Box::new(error);
                     return Err(RequestError::RetriesExhausted { retries, last });
                 }

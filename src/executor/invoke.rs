@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use actix::Recipient;
 use serde_json::Value;
+use tracing::Instrument;
 
 use super::{
     Pipeline,
@@ -33,7 +34,7 @@ impl Pipeline {
     ) -> Result<Reply, RequestError> {
         match route.config.response_type {
             ResponseType::Sync => {
-                let value = single(self.attempts.run(&route, input).await?)?;
+                let value = single(self.attempts.run(request_id, &route, input).await?)?;
                 let response = Response::sync(request_id, value);
                 Ok(Reply::now(after::apply(after, response).await))
             }
@@ -68,16 +69,14 @@ impl Pipeline {
             Arc::clone(&self.attempts),
             self.settings.security.detail_error,
         );
-        self.pool.pick().spawn(async move {
+        let work = async move {
             sink.on_loss(respond::lost);
             if let Some(acknowledgement) = acknowledgement {
                 // A receiver that is gone already does not keep the accepted call from being made.
                 let _ = sink.send(acknowledgement).await;
             }
-            let response = match run_in_pool(ticket, &attempts, &route, input)
-                .await
-                .and_then(single)
-            {
+            let result = run_in_pool(ticket, &attempts, &request_id, &route, input).await;
+            let response = match result.and_then(single) {
                 Ok(value) => Response::sync(request_id, value),
                 Err(error) => {
                     tracing::warn!(%request_id, %error, "an async call failed");
@@ -85,7 +84,8 @@ impl Pipeline {
                 }
             };
             sink.finish(after::apply(after.as_ref(), response).await);
-        });
+        };
+        self.pool.pick().spawn(work.in_current_span());
         Ok(reply)
     }
 
@@ -98,11 +98,12 @@ impl Pipeline {
         let ticket = self.worker_pools.async_pool.admit()?;
         let request_id = request_id.to_owned();
         let attempts = Arc::clone(&self.attempts);
-        self.pool.pick().spawn(async move {
-            if let Err(error) = run_in_pool(ticket, &attempts, &route, input).await {
+        let work = async move {
+            if let Err(error) = run_in_pool(ticket, &attempts, &request_id, &route, input).await {
                 tracing::warn!(%request_id, %error, "a call without a response failed");
             }
-        });
+        };
+        self.pool.pick().spawn(work.in_current_span());
         Ok(Reply::nothing())
     }
 
@@ -124,16 +125,23 @@ impl Pipeline {
             acknowledgement,
             reply,
         } = self.delivery(acknowledgement, recipient);
-        let attempts = Arc::clone(&self.attempts);
+        let live = self.streams.enter(request_id);
+        let call = {
+            let (attempts, route) = (Arc::clone(&self.attempts), Arc::clone(&route));
+            let request_id = Arc::clone(live.id());
+            async move { attempts.run(&request_id, &route, input).await }
+        };
         let work = StreamWork {
             timeout: route.timeout,
-            clock: Arc::clone(&attempts.clock),
-            call: Box::pin(async move { attempts.run(&route, input).await }),
+            clock: Arc::clone(&self.attempts.clock),
+            call: Box::pin(call.in_current_span()),
             events,
             sink,
             acknowledgement,
             detail_error: self.settings.security.detail_error,
-            live: self.streams.enter(request_id),
+            live,
+            route,
+            telemetry: self.telemetry.clone(),
             ticket,
         };
         match self
@@ -181,11 +189,12 @@ impl Pipeline {
 async fn run_in_pool(
     ticket: Ticket,
     attempts: &Attempts,
+    request_id: &str,
     route: &Route,
     input: Input,
 ) -> Result<Outcome, RequestError> {
     let place = ticket.place().await;
-    let result = attempts.run(route, input).await;
+    let result = attempts.run(request_id, route, input).await;
     place.finish(match &result {
         Ok(_) => TaskEnd::Completed,
         Err(error) => error.task_end(),

@@ -6,12 +6,14 @@ use super::error::RequestError;
 use crate::{
     call::callback::Callbacks,
     function::Outcome,
-    model::{FunConfig, Request},
+    model::{CheckPermission, FunConfig, Request},
     permission,
+    telemetry::{ExecutorEvent, Family, Telemetry},
 };
 
 pub(super) async fn check(
     callbacks: &Callbacks,
+    telemetry: &Telemetry,
     request: &Request,
     config: &FunConfig,
 ) -> Result<(), RequestError> {
@@ -38,5 +40,22 @@ pub(super) async fn check(
         callback = config.permission_callback.as_ref().map(tracing::field::display),
         "permission denied"
     );
+    telemetry.emit(Family::Executor, || ExecutorEvent::PermissionDenied {
+        request: request.into(),
+        user_id: request.user_id.as_deref(),
+        mode: mode(config),
+    });
     Err(RequestError::PermissionDenied)
+}
+
+fn mode(config: &FunConfig) -> &'static str {
+    if config.permission_callback.is_some() {
+        return "callback";
+    }
+    match &config.check_permission {
+        CheckPermission::Off => "off",
+        CheckPermission::AnyAuthenticated => "any_authenticated",
+        CheckPermission::Arg(_) => "arg",
+        CheckPermission::Role(_) => "role",
+    }
 }

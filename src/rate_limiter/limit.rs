@@ -102,6 +102,17 @@ impl Scope {
             request_type: request_type.into(),
         }
     }
+
+    /// The service and request type of an API's scope.
+    pub(super) fn names(&self) -> Option<(&str, &str)> {
+        match self {
+            Self::Global => None,
+            Self::Api {
+                service,
+                request_type,
+            } => Some((service, request_type)),
+        }
+    }
 }
 
 impl fmt::Display for Scope {

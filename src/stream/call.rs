@@ -16,14 +16,16 @@ use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use super::live::LiveStream;
+use super::{live::LiveStream, watch::StreamWatch};
 use crate::{
     call::local::CallError,
     clock::Clock,
+    config::Route,
     executor::{RequestError, respond},
     function::{FunctionError, Outcome, StreamEvent, StreamEvents},
     model::Response,
     response_sink::{ReceiverGone, ResponseSink},
+    telemetry::{StreamEnd, Telemetry},
     worker_pool::{Place, TaskEnd, Ticket},
 };
 
@@ -49,6 +51,9 @@ pub(crate) struct StreamWork {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) detail_error: bool,
     pub(crate) live: LiveStream,
+    /// The config behind the stream.
+    pub(crate) route: Arc<Route>,
+    pub(crate) telemetry: Telemetry,
     /// Its place among the open streams, which it holds until it ends.
     pub(crate) ticket: Ticket,
 }
@@ -99,8 +104,20 @@ impl fmt::Debug for StreamCall {
 enum End {
     Complete,
     Last(Value),
+    Stopped,
     Failed(RequestError),
     ReceiverGone,
+}
+
+impl End {
+    fn kind(&self) -> StreamEnd {
+        match self {
+            Self::Complete | Self::Last(_) => StreamEnd::Complete,
+            Self::Stopped => StreamEnd::Stopped,
+            Self::Failed(_) => StreamEnd::Failed,
+            Self::ReceiverGone => StreamEnd::ReceiverGone,
+        }
+    }
 }
 
 impl From<ReceiverGone> for End {
@@ -118,14 +135,19 @@ impl StreamWork {
             acknowledgement,
             timeout,
             clock,
-            ..
+            detail_error,
+            live,
+            ticket,
+            route,
+            telemetry,
         } = self;
-        let (detail_error, live, ticket) = (self.detail_error, self.live, self.ticket);
         let request_id = sink.request_id();
         sink.on_loss(respond::lost);
+        let mut watch = StreamWatch::open(live, route, telemetry, Arc::clone(&clock));
         if let Some(acknowledgement) = acknowledgement
             && sink.send(acknowledgement).await.is_err()
         {
+            watch.close(StreamEnd::ReceiverGone);
             return sink.abandon();
         }
         let mut place = ticket.place().await;
@@ -137,11 +159,12 @@ impl StreamWork {
                 sink: &mut sink,
                 place: &mut place,
                 request_id: &request_id,
+                watch: &mut watch,
             };
             let mut forward = pin!(forward(call, &mut events, outlet));
             poll_fn(|cx| {
                 if stopped.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(End::Complete);
+                    return Poll::Ready(End::Stopped);
                 }
                 if gone.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(End::ReceiverGone);
@@ -157,13 +180,13 @@ impl StreamWork {
         };
         // The producer and the registry learn of the end before the receiver does, so that nothing follows it.
         events.close();
-        drop(live);
+        watch.close(end.kind());
         place.finish(match &end {
             End::Failed(error) => error.task_end(),
             _ => TaskEnd::Completed,
         });
         match end {
-            End::Complete => sink.finish(Response::stream_end(request_id)),
+            End::Complete | End::Stopped => sink.finish(Response::stream_end(request_id)),
             End::Last(value) => sink.finish(Response::last_stream_chunk(request_id, value)),
             End::Failed(error) => {
                 tracing::warn!(%request_id, %error, "a stream failed");
@@ -179,14 +202,16 @@ struct Outlet<'a> {
     sink: &'a mut ResponseSink,
     place: &'a mut Place,
     request_id: &'a str,
+    watch: &'a mut StreamWatch,
 }
 
 impl Outlet<'_> {
     async fn send(&mut self, chunk: Value) -> Result<(), ReceiverGone> {
         self.place.works();
-        self.sink
-            .send(Response::stream_chunk(self.request_id, chunk))
-            .await
+        let chunk = Response::stream_chunk(self.request_id, chunk);
+        self.sink.send(chunk).await?;
+        self.watch.chunk();
+        Ok(())
     }
 }
 

@@ -57,12 +57,27 @@ impl LiveStream {
     pub(super) fn stop_signal(&self) -> Arc<Notify> {
         Arc::clone(&self.stop)
     }
+
+    /// The id of the request.
+    pub(crate) fn id(&self) -> &Arc<str> {
+        &self.id
+    }
+
+    /// How many streams are open, this one included while it is listed.
+    pub(super) fn open_streams(&self) -> usize {
+        self.streams.count()
+    }
+
+    /// Takes the entry out of the list, if it is there.
+    pub(super) fn leave(&self) {
+        let own = |_: &Arc<str>, stop: &Arc<Notify>| Arc::ptr_eq(stop, &self.stop);
+        let _ = self.streams.by_request.pin().remove_if(&*self.id, own);
+    }
 }
 
 impl Drop for LiveStream {
     fn drop(&mut self) {
-        let own = |_: &Arc<str>, stop: &Arc<Notify>| Arc::ptr_eq(stop, &self.stop);
-        let _ = self.streams.by_request.pin().remove_if(&*self.id, own);
+        self.leave();
     }
 }
 
