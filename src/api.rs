@@ -13,7 +13,7 @@ use crate::{
     clock::{Clock, SystemClock},
     config::{AddError, ConfigDb, ConfigDbRef, ConfigTable},
     executor::{Executor, Pipeline, Reply},
-    function::{Functions, FunctionsError},
+    function::{ApiFunction, Functions, FunctionsError},
     model::{FunConfig, Request, Response},
     settings::{InvalidSettings, Settings},
     stream::{LiveStreams, UnknownStream},
@@ -176,6 +176,7 @@ impl Drop for Engine {
 #[must_use = "nothing runs until it is started"]
 pub struct GenApiBuilder {
     functions: Functions,
+    api_functions: Vec<ApiFunction>,
     configs: Vec<FunConfig>,
     settings: Settings,
     clock: Option<Arc<dyn Clock>>,
@@ -185,6 +186,12 @@ impl GenApiBuilder {
     /// The functions that configs can call.
     pub fn functions(mut self, functions: Functions) -> Self {
         self.functions = functions;
+        self
+    }
+
+    /// Adds a function that comes with its config, to those of [`functions`](Self::functions).
+    pub fn function(mut self, function: ApiFunction) -> Self {
+        self.api_functions.push(function);
         self
     }
 
@@ -219,12 +226,25 @@ impl GenApiBuilder {
     /// [`StartApiError`]: invalid settings, a function registered twice, an invalid config, or no threads to be had.
     pub async fn start(self) -> Result<GenApi, StartApiError> {
         let Self {
-            functions,
-            configs,
+            mut functions,
+            api_functions,
+            mut configs,
             settings,
             clock,
         } = self;
         settings.validate()?;
+        for function in api_functions {
+            let name = function.display_name();
+            let (registered, config) =
+                function
+                    .register(functions, &settings.arguments)
+                    .map_err(|invalid| StartApiError::Config {
+                        name,
+                        reason: invalid.into(),
+                    })?;
+            functions = registered;
+            configs.push(config);
+        }
         functions.check()?;
         let pool = ArbiterPool::new(settings.engine.thread_count())?;
         let runtime = runtime_of(&pool).await?;

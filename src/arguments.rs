@@ -30,12 +30,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+mod argument_type;
 mod datetime;
 mod declaration;
 mod error;
 mod plan;
 mod rule;
 
+pub use argument_type::{ArgumentType, ListItem, MapItem};
 pub use declaration::{ArgDeclaration, ArgOrders, ArgType};
 pub use error::{ArgumentError, ArgumentErrorKind};
 pub use plan::{ArgumentPlan, CallArgs};

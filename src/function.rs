@@ -31,6 +31,7 @@
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 
+mod api_function;
 mod blocking;
 mod call;
 mod error;
@@ -44,6 +45,7 @@ mod stream_handle;
 use futures_core::future::BoxFuture;
 
 pub use self::{
+    api_function::ApiFunction,
     call::{Call, RequestInfo},
     error::{FunctionError, FunctionErrorKind},
     handler::{BlockingHandler, Handler, StreamingHandler},

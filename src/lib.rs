@@ -79,6 +79,9 @@ pub use self::{
     settings::Settings,
 };
 
+#[cfg(feature = "macros")]
+pub use gen_api_macros::function;
+
 /// What most programs need: `use gen_api::prelude::*`.
 pub mod prelude {
     pub use crate::{

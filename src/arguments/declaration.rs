@@ -8,7 +8,7 @@ use serde::{
 };
 use serde_json::Value;
 
-use super::{Limits, rule::Rule};
+use super::{ArgumentType, Limits, rule::Rule};
 
 /// The thirteen types of arguments (SPEC section 4); their JSON form is the name in snake case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -93,6 +93,15 @@ impl ArgDeclaration {
             max_item_bytes: None,
             required: BTreeSet::new(),
             accept: BTreeSet::new(),
+        }
+    }
+
+    /// The argument that a parameter of type `T` takes, within the default limits.
+    #[must_use]
+    pub fn of<T: ArgumentType>() -> Self {
+        Self {
+            allow_nil: T::ALLOW_NIL,
+            ..Self::new(T::TYPE)
         }
     }
 
