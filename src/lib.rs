@@ -25,7 +25,8 @@
 //! |---|---|
 //! | start, embed and stop the engine | [`GenApi`], [`GenApiBuilder`], [`Settings`] |
 //! | set limits, pools and secrets, from a file or the environment | [`settings`] |
-//! | register functions: async, blocking, streaming, with shared state | [`function`] |
+//! | offer a function with one annotation, `#[gen_api::function]` | [`ApiFunction`](function::ApiFunction) |
+//! | register functions: async, blocking, streaming, with shared state | [`function`](mod@function) |
 //! | say which function answers what | [`FunConfig`](model::FunConfig), [`config`] |
 //! | declare and check arguments | [`arguments`] |
 //! | send requests as typed messages | [`Execute`] to [`GenApi::executor`] |

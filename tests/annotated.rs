@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use futures_util::{Stream, StreamExt, stream};
 use gen_api::{
+    GenApiBuilder,
     arguments::{ArgType, ArgumentType, Limits, ListItem},
     function::{Arguments, Parameter, StreamHandle},
     model::CheckPermission,
@@ -173,6 +174,7 @@ async fn collections(
 }
 
 #[gen_api::function(service = SERVICE)]
+#[allow(clippy::too_many_arguments)]
 async fn with_arg_options(
     #[arg(max_bytes = 40, default = "Ann")] name: String,
     #[arg(max_items = 2, max_item_bytes = 9)] texts: Vec<String>,
@@ -284,9 +286,7 @@ async fn push(handle: StreamHandle, text: String) -> Result<(), FunctionError> {
 
 fn start(functions: impl IntoIterator<Item = gen_api::function::ApiFunction>) -> GenApi {
     let builder = GenApi::builder().settings(Settings::default().with_threads(1));
-    let builder = functions
-        .into_iter()
-        .fold(builder, |builder, function| builder.function(function));
+    let builder = functions.into_iter().fold(builder, GenApiBuilder::function);
     // The registry comes after the functions on purpose: it does not replace them.
     builder
         .functions(Functions::new().state("Hello"))

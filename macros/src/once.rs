@@ -42,7 +42,7 @@ impl<T> Once<T> {
 }
 
 impl<T: Parse> Once<T> {
-    /// Reads `= value`.
+    /// Takes what stands behind `=`.
     pub(crate) fn read(&mut self, meta: &ParseNestedMeta<'_>) -> Result<()> {
         let value = meta.value()?.parse()?;
         self.set(meta, value)

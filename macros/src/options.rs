@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{
-    Error, Expr, ExprArray, ExprTuple, Lit, LitStr, Path, Result,
+    Error, Expr, ExprArray, Lit, LitStr, Path, Result,
     meta::{self, ParseNestedMeta},
     parse::Parser,
 };
@@ -43,7 +43,7 @@ pub(crate) enum Permission {
     AnyAuthenticated,
     Arg(LitStr),
     Roles(ExprArray),
-    Callback(Callback),
+    Callback(Box<Callback>),
 }
 
 enum Timeout {
@@ -205,7 +205,7 @@ impl Permission {
                     }
                     Self::Roles(roles)
                 }
-                "callback" => Self::Callback(Callback::read(&mode)?),
+                "callback" => Self::Callback(Box::new(Callback::read(&mode)?)),
                 _ => return Err(mode.error(FORMS)),
             };
             if found.get().is_some() {
@@ -247,8 +247,12 @@ impl Retry {
 
 impl Callback {
     fn read(meta: &ParseNestedMeta<'_>) -> Result<Self> {
-        let pair: ExprTuple = meta.value()?.parse()?;
-        let mut parts = pair.elems.iter();
+        const FORM: &str = "expected a registered function: `(\"module\", \"function\")`";
+        let pair: Expr = meta.value()?.parse()?;
+        let Expr::Tuple(parts) = &pair else {
+            return Err(Error::new_spanned(pair, FORM));
+        };
+        let mut parts = parts.elems.iter();
         match (parts.next(), parts.next(), parts.next()) {
             (Some(module), Some(function), None) => {
                 not_empty(module)?;
@@ -258,10 +262,7 @@ impl Callback {
                     function: function.clone(),
                 })
             }
-            _ => Err(Error::new_spanned(
-                pair,
-                "expected a registered function: `(\"module\", \"function\")`",
-            )),
+            _ => Err(Error::new_spanned(pair, FORM)),
         }
     }
 

@@ -15,16 +15,16 @@ const STREAM_HANDLE: &str = "StreamHandle";
 
 pub(crate) enum Parameter {
     /// Takes an argument of the request.
-    Argument(Argument),
+    Argument(Box<Argument>),
     /// Takes none.
-    Provided(Type),
+    Provided(Box<Type>),
 }
 
 pub(crate) struct Argument {
     pub(crate) name: String,
     /// Where the name stands.
     pub(crate) span: Span,
-    ty: Type,
+    ty: Box<Type>,
     options: ArgOptions,
 }
 
@@ -36,7 +36,7 @@ impl Parameter {
                 "the parameters of an API function are the same in every build: put `cfg` on the function",
             ));
         }
-        let ty = Type::clone(&parameter.ty);
+        let ty = parameter.ty.clone();
         let options = match ArgOptions::parse(&parameter.attrs)? {
             Some(options) if options.skip.get().is_some() => return Ok(Self::Provided(ty)),
             Some(options) => options,
@@ -56,12 +56,12 @@ impl Parameter {
                 ));
             }
         };
-        Ok(Self::Argument(Argument {
+        Ok(Self::Argument(Box::new(Argument {
             name,
             span,
             ty,
             options,
-        }))
+        })))
     }
 
     pub(crate) fn argument(&self) -> Option<&Argument> {
@@ -85,7 +85,8 @@ impl Parameter {
     pub(crate) fn assertions(&self, krate: &TokenStream) -> TokenStream {
         let parameter = quote!(#krate::function::Parameter);
         match self {
-            Self::Argument(Argument { ty, options, .. }) => {
+            Self::Argument(argument) => {
+                let Argument { ty, options, .. } = &**argument;
                 let own = options.assertions(krate, ty);
                 let takes_one = quote_spanned!(ty.span()=>
                     const _: () = ::core::assert!(

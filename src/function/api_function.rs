@@ -30,13 +30,16 @@ use crate::{
 /// assert!(api.config_db().get_fast("math", "double").is_ok());
 /// # Ok::<(), gen_api::StartApiError>(())
 /// ```
-#[must_use = "it is served once a builder takes it"]
+#[must_use = "a builder has to take it"]
 pub struct ApiFunction {
     module: String,
     name: String,
     config: FunConfigBuilder,
-    register: Box<dyn FnOnce(Functions, &str, &str) -> Functions + Send>,
+    register: Register,
 }
+
+/// Adds the handler to a registry, under a module and a name.
+type Register = Box<dyn FnOnce(Functions, &str, &str) -> Functions + Send>;
 
 impl ApiFunction {
     /// An async function, registered under `module` and `name`, which the config is made to call.
