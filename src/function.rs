@@ -45,6 +45,7 @@ mod tests;
 
 use futures_core::future::BoxFuture;
 
+pub(crate) use self::stream_handle::StreamCloser;
 pub use self::{
     call::{Call, RequestInfo},
     error::{FunctionError, FunctionErrorKind},

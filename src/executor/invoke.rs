@@ -122,6 +122,7 @@ impl Pipeline {
             reply,
         } = self.delivery(acknowledgement, recipient);
         let attempts = Arc::clone(&self.attempts);
+        let live = self.streams.enter(request_id, events.closer());
         let work = StreamWork {
             timeout: route.timeout,
             clock: Arc::clone(&attempts.clock),
@@ -130,7 +131,7 @@ impl Pipeline {
             sink,
             acknowledgement,
             detail_error: self.settings.detail_error,
-            live: self.streams.enter(request_id),
+            live,
             ticket,
         };
         match self
