@@ -2,7 +2,12 @@
 
 use std::future::Future;
 
-use gen_api::{GenApi, Settings, model::FunConfig, rate_limiter::RateLimitConfig};
+use gen_api::{
+    GenApi, Settings,
+    model::FunConfig,
+    rate_limiter::RateLimitConfig,
+    worker_pool::{PoolSettings, PoolsSettings},
+};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -26,7 +31,10 @@ struct Given {
     detail_error: bool,
     global_limits: Option<Value>,
     api_limits: Option<Value>,
+    async_pool_size: Option<usize>,
     stream_pool_size: Option<usize>,
+    /// Of both pools.
+    max_queue_size: Option<usize>,
 }
 
 /// Starts an engine with the configs and settings of `given`, and the functions of the harness.
@@ -66,12 +74,15 @@ fn settings(given: Given) -> Result<Settings, String> {
             .map(|limits| ("api_limits".to_owned(), limits)),
     );
     let limits: RateLimitConfig = read(&Value::Object(limits))?;
-    let mut settings = Settings::default()
+    let pool = |default: PoolSettings, places: Option<usize>| {
+        let queue = given.max_queue_size.unwrap_or(default.queue);
+        PoolSettings::new(places.unwrap_or(default.places), queue)
+    };
+    let async_pool = pool(PoolSettings::ASYNC, given.async_pool_size);
+    let stream_pool = pool(PoolSettings::STREAM, given.stream_pool_size);
+    Ok(Settings::default()
         .with_threads(1)
         .with_detail_error(given.detail_error)
-        .with_rate_limiter(limits);
-    if let Some(places) = given.stream_pool_size {
-        settings = settings.with_max_streams(places);
-    }
-    Ok(settings)
+        .with_rate_limiter(limits)
+        .with_worker_pools(PoolsSettings::new(async_pool, stream_pool)))
 }

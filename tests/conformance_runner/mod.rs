@@ -47,18 +47,11 @@ fn judge_of(file: &str) -> Option<Judge> {
 
 /// Which part of the engine a case needs that does not exist yet; such a case fails.
 pub(crate) fn not_built(file: &str, case: &Case) -> Option<&'static str> {
-    let pools = ["async_pool_size", "max_queue_size"];
-    let settings = case.given.get("settings");
-    let needs_pools = pools.iter().any(|name| {
-        let setting = settings.and_then(|settings| settings.get(name));
-        setting.is_some()
-    });
     match file {
         "relay.json" => Some("the relay"),
         "node_selection.json" => Some("the choice of nodes"),
         "push_pull.json" => Some("pull and push"),
         "execute.json" if case.when.contains_key("channel_in") => Some("the channel gateway"),
-        "execute.json" | "stream.json" if needs_pools => Some("worker pools"),
         _ => None,
     }
 }
