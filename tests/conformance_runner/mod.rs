@@ -17,6 +17,7 @@ mod engine;
 mod execute;
 mod fun_config;
 mod harness;
+mod node_selection;
 mod permission;
 mod rate_limit;
 mod request_response;
@@ -35,12 +36,13 @@ fn judge_of(file: &str) -> Option<Judge> {
         "arguments.json" => arguments::judge,
         "execute.json" => execute::judge,
         "fun_config.json" => fun_config::judge,
+        "node_selection.json" => node_selection::judge,
         "permission.json" => permission::judge,
         "rate_limit.json" => rate_limit::judge,
         "request_response.json" => request_response::judge,
         "stream.json" => stream::judge,
         "versions.json" => versions::judge,
-        "node_selection.json" | "push_pull.json" | "relay.json" => |_| Err("unreachable".into()),
+        "push_pull.json" | "relay.json" => |_| Err("unreachable".into()),
         _ => return None,
     })
 }
@@ -49,7 +51,6 @@ fn judge_of(file: &str) -> Option<Judge> {
 pub(crate) fn not_built(file: &str, case: &Case) -> Option<&'static str> {
     match file {
         "relay.json" => Some("the relay"),
-        "node_selection.json" => Some("the choice of nodes"),
         "push_pull.json" => Some("pull and push"),
         "execute.json" if case.when.contains_key("channel_in") => Some("the channel gateway"),
         _ => None,
