@@ -135,7 +135,10 @@ impl GenApi {
         &self.engine.pipeline.telemetry
     }
 
-    /// Ends the stream of a request: its receiver gets the completion, its producer's next send fails (SPEC section 7).
+    /// Ends the stream of a request (SPEC section 7).
+    ///
+    /// From the return of this on its producer's sends fail. Its receiver gets what was sent before, as far as it has room,
+    /// and the completion.
     ///
     /// # Errors
     ///

@@ -46,6 +46,7 @@ mod tests;
 
 use futures_core::future::BoxFuture;
 
+pub(crate) use self::stream_handle::StreamCloser;
 pub use self::{
     api_function::ApiFunction,
     call::{Call, RequestInfo},

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Mfa;
 
-/// The functions that configs may name; without entries every function is allowed.
+/// The functions that configs may name. The default allows every function; a list without entries allows none.
 ///
 /// ```
 /// use gen_api::{config::{AllowedFunction, Allowlist}, model::Mfa};
@@ -15,11 +15,14 @@ use crate::model::Mfa;
 /// ]);
 /// assert!(list.allows(&Mfa::new("Users", "delete")));
 /// assert!(!list.allows(&Mfa::new("Orders", "delete")));
+/// assert!(!Allowlist::new([]).allows(&Mfa::new("Users", "delete")));
+/// assert!(Allowlist::default().allows(&Mfa::new("Users", "delete")));
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Allowlist {
-    entries: Vec<AllowedFunction>,
+    /// `None` where nothing was said, which is not the same as allowing nothing.
+    entries: Option<Vec<AllowedFunction>>,
 }
 
 /// One entry of an [`Allowlist`]: a module's name, or `[module, function]`.
@@ -34,29 +37,31 @@ pub enum AllowedFunction {
 }
 
 impl Allowlist {
-    /// A list of these entries.
+    /// A list of these entries, and of no other function.
     #[must_use]
     pub fn new(entries: impl IntoIterator<Item = AllowedFunction>) -> Self {
         Self {
-            entries: entries.into_iter().collect(),
+            entries: Some(entries.into_iter().collect()),
         }
     }
 
-    /// The entries, in their order.
+    /// The entries, in their order; none where every function is allowed.
     #[must_use]
     pub fn entries(&self) -> &[AllowedFunction] {
-        &self.entries
+        self.entries.as_deref().unwrap_or_default()
     }
 
     /// Whether a config may name this function.
     #[must_use]
     pub fn allows(&self, mfa: &Mfa) -> bool {
-        self.entries.is_empty()
-            || self.entries.iter().any(|entry| match entry {
-                AllowedFunction::Module(module) => *module == mfa.module,
-                AllowedFunction::Function(module, function) => {
-                    *module == mfa.module && *function == mfa.function
-                }
-            })
+        let Some(entries) = &self.entries else {
+            return true;
+        };
+        entries.iter().any(|entry| match entry {
+            AllowedFunction::Module(module) => *module == mfa.module,
+            AllowedFunction::Function(module, function) => {
+                *module == mfa.module && *function == mfa.function
+            }
+        })
     }
 }

@@ -157,14 +157,13 @@ impl ConfigTable {
             .and_then(|versions| pick(versions))
     }
 
-    /// Everything that must hold before a config is stored.
+    /// Everything that must hold before a config is stored. That its function is allowed comes first: no fault of the
+    /// config hides a refusal.
     pub(super) fn check(&self, config: &FunConfig) -> Result<(), AddError> {
-        config.validate(&self.limits)?;
-        if self.allowlist.allows(&config.mfa) {
-            Ok(())
-        } else {
-            Err(AddError::NotAllowed(config.mfa.clone()))
+        if !self.allowlist.allows(&config.mfa) {
+            return Err(AddError::NotAllowed(config.mfa.clone()));
         }
+        Ok(config.validate(&self.limits)?)
     }
 
     /// Makes a config ready for one request, without storing it: what a before hook may ask for.

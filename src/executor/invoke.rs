@@ -125,7 +125,7 @@ impl Pipeline {
             acknowledgement,
             reply,
         } = self.delivery(acknowledgement, recipient);
-        let live = self.streams.enter(request_id);
+        let live = self.streams.enter(request_id, events.closer());
         let call = {
             let (attempts, route) = (Arc::clone(&self.attempts), Arc::clone(&route));
             let request_id = Arc::clone(live.id());

@@ -228,8 +228,14 @@ impl StreamEvents {
     /// Closes the stream from this end: every send fails from now on, also those that wait. What is queued can still
     /// be taken out.
     pub fn close(&mut self) {
-        self.shared.state.lock().open = false;
-        self.shared.refuse();
+        self.shared.close();
+    }
+
+    /// What closes the stream from somewhere else.
+    pub(crate) fn closer(&self) -> StreamCloser {
+        StreamCloser {
+            shared: Arc::clone(&self.shared),
+        }
     }
 
     /// The stream's id, the one that its handles show.
@@ -241,7 +247,7 @@ impl StreamEvents {
 
 impl Drop for StreamEvents {
     fn drop(&mut self) {
-        self.close();
+        self.shared.close();
         let mut state = self.shared.state.lock();
         let unread = mem::take(&mut state.queue);
         drop(state);
@@ -256,6 +262,17 @@ impl fmt::Debug for StreamEvents {
             .field("id", &self.id())
             .field("unread", &self.shared.state.lock().queue.len())
             .finish_non_exhaustive()
+    }
+}
+
+/// Closes a stream as [`StreamEvents::close`] does, without reading it.
+pub(crate) struct StreamCloser {
+    shared: Arc<Shared>,
+}
+
+impl StreamCloser {
+    pub(crate) fn close(&self) {
+        self.shared.close();
     }
 }
 
@@ -320,6 +337,11 @@ impl Shared {
             self.refuse();
         }
         Ok(())
+    }
+
+    fn close(&self) {
+        self.state.lock().open = false;
+        self.refuse();
     }
 
     /// Fails the sends that wait, and wakes those who wait for the end.

@@ -14,9 +14,11 @@ use actix::{
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
 use serde_json::Value;
-use tokio::sync::Notify;
 
-use super::{live::LiveStream, watch::StreamWatch};
+use super::{
+    live::{LiveStream, Stop},
+    watch::StreamWatch,
+};
 use crate::{
     call::local::CallError,
     clock::Clock,
@@ -34,7 +36,7 @@ use crate::{
 /// It ends with the stream. Killed, it leaves an error as the terminal response.
 pub struct StreamCall {
     work: Option<StreamWork>,
-    stop: Arc<Notify>,
+    stop: Arc<Stop>,
 }
 
 /// What a stream is made of.
@@ -58,7 +60,8 @@ pub(crate) struct StreamWork {
     pub(crate) ticket: Ticket,
 }
 
-/// Ends a stream from outside: its receiver gets the completion, its producer's next send fails (SPEC section 7).
+/// Ends a stream from outside (SPEC section 7): its receiver gets what was sent before, as far as it has room, and the
+/// completion; its producer's next send fails.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
 pub struct StopStream;
@@ -90,7 +93,7 @@ impl Handler<StopStream> for StreamCall {
     type Result = ();
 
     fn handle(&mut self, _: StopStream, _: &mut Context<Self>) {
-        self.stop.notify_one();
+        self.stop.ask();
     }
 }
 
@@ -104,8 +107,12 @@ impl fmt::Debug for StreamCall {
 enum End {
     Complete,
     Last(Value),
+    /// Somebody stopped it from outside.
     Stopped,
+    /// The producer said so, or the time was up.
     Failed(RequestError),
+    /// The function failed, or nobody is left who could feed the stream.
+    BrokenOff(RequestError),
     ReceiverGone,
 }
 
@@ -114,7 +121,7 @@ impl End {
         match self {
             Self::Complete | Self::Last(_) => StreamEnd::Complete,
             Self::Stopped => StreamEnd::Stopped,
-            Self::Failed(_) => StreamEnd::Failed,
+            Self::Failed(_) | Self::BrokenOff(_) => StreamEnd::Failed,
             Self::ReceiverGone => StreamEnd::ReceiverGone,
         }
     }
@@ -127,7 +134,7 @@ impl From<ReceiverGone> for End {
 }
 
 impl StreamWork {
-    async fn run(self, stop: Arc<Notify>) {
+    async fn run(self, stop: Arc<Stop>) {
         let Self {
             call,
             mut events,
@@ -152,7 +159,7 @@ impl StreamWork {
         }
         let mut place = ticket.place().await;
         let end = {
-            let mut stopped = pin!(stop.notified());
+            let mut stopped = pin!(stop.asked());
             let mut gone = pin!(sink.receiver_gone());
             let mut expired = timeout.map(|timeout| (timeout, clock.sleep(timeout)));
             let outlet = Outlet {
@@ -163,9 +170,6 @@ impl StreamWork {
             };
             let mut forward = pin!(forward(call, &mut events, outlet));
             poll_fn(|cx| {
-                if stopped.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(End::Stopped);
-                }
                 if gone.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(End::ReceiverGone);
                 }
@@ -174,7 +178,20 @@ impl StreamWork {
                 {
                     return Poll::Ready(End::Failed(CallError::TimedOut(*timeout).into()));
                 }
-                forward.as_mut().poll(cx)
+                let unfinished = |next: &Poll<End>| {
+                    matches!(next, Poll::Pending | Poll::Ready(End::BrokenOff(_)))
+                };
+                let mut next = forward.as_mut().poll(cx);
+                if unfinished(&next) && stopped.as_mut().poll(cx).is_ready() {
+                    // What was sent before the stop goes out before the end, as far as the receiver has room.
+                    if next.is_pending() {
+                        next = forward.as_mut().poll(cx);
+                    }
+                    if unfinished(&next) {
+                        next = Poll::Ready(End::Stopped);
+                    }
+                }
+                next
             })
             .await
         };
@@ -182,13 +199,13 @@ impl StreamWork {
         events.close();
         watch.close(end.kind());
         place.finish(match &end {
-            End::Failed(error) => error.task_end(),
+            End::Failed(error) | End::BrokenOff(error) => error.task_end(),
             _ => TaskEnd::Completed,
         });
         match end {
             End::Complete | End::Stopped => sink.finish(Response::stream_end(request_id)),
             End::Last(value) => sink.finish(Response::last_stream_chunk(request_id, value)),
-            End::Failed(error) => {
+            End::Failed(error) | End::BrokenOff(error) => {
                 tracing::warn!(%request_id, %error, "a stream failed");
                 sink.finish(respond::failure(request_id, &error, detail_error));
             }
@@ -269,7 +286,7 @@ impl Progress {
         {
             self.answered = true;
             match answer {
-                Err(error) => return Poll::Ready(Step::End(End::Failed(error))),
+                Err(error) => return Poll::Ready(Step::End(End::BrokenOff(error))),
                 Ok(Outcome::Stream(stream)) => return Poll::Ready(Step::Stream(stream)),
                 Ok(Outcome::Value(value)) if self.begun => self.late_answer = Some(value),
                 Ok(Outcome::Value(value)) => return Poll::Ready(Step::Chunk(value)),
@@ -293,7 +310,8 @@ impl Progress {
             return Poll::Ready(Step::Chunk(answer));
         }
         if self.answered && self.vanished {
-            return Poll::Ready(Step::End(End::Failed(RequestError::ProducerVanished)));
+            let vanished = RequestError::ProducerVanished;
+            return Poll::Ready(Step::End(End::BrokenOff(vanished)));
         }
         Poll::Pending
     }

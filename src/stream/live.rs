@@ -2,7 +2,9 @@
 
 use std::{fmt, sync::Arc};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, futures::Notified};
+
+use crate::function::StreamCloser;
 
 /// No open stream has this request id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -13,14 +15,37 @@ pub struct UnknownStream(pub String);
 /// The open streams. It outlives the actors of the streams.
 #[derive(Default)]
 pub(crate) struct LiveStreams {
-    by_request: papaya::HashMap<Arc<str>, Arc<Notify>>,
+    by_request: papaya::HashMap<Arc<str>, Arc<Stop>>,
+}
+
+/// The way to stop one stream from outside.
+pub(crate) struct Stop {
+    asked: Notify,
+    producer: StreamCloser,
+}
+
+impl Stop {
+    /// Asks the stream to end; what its producer sends from now on is refused.
+    pub(super) fn ask(&self) {
+        // In this order: a function that fails because it was cut off must not look like one that failed by itself.
+        self.asked.notify_one();
+        self.producer.close();
+    }
+
+    /// Done once somebody has asked.
+    pub(super) fn asked(&self) -> Notified<'_> {
+        self.asked.notified()
+    }
 }
 
 impl LiveStreams {
     /// Lists a stream; a second one with the same request id takes the place of the first.
-    pub(crate) fn enter(self: &Arc<Self>, request_id: &str) -> LiveStream {
+    pub(crate) fn enter(self: &Arc<Self>, request_id: &str, producer: StreamCloser) -> LiveStream {
         let id: Arc<str> = request_id.into();
-        let stop = Arc::new(Notify::new());
+        let stop = Arc::new(Stop {
+            asked: Notify::new(),
+            producer,
+        });
         self.by_request
             .pin()
             .insert(Arc::clone(&id), Arc::clone(&stop));
@@ -34,7 +59,7 @@ impl LiveStreams {
     pub(crate) fn stop(&self, request_id: &str) -> Result<(), UnknownStream> {
         match self.by_request.pin().get(request_id) {
             Some(stop) => {
-                stop.notify_one();
+                stop.ask();
                 Ok(())
             }
             None => Err(UnknownStream(request_id.to_owned())),
@@ -50,11 +75,11 @@ impl LiveStreams {
 pub(crate) struct LiveStream {
     streams: Arc<LiveStreams>,
     id: Arc<str>,
-    stop: Arc<Notify>,
+    stop: Arc<Stop>,
 }
 
 impl LiveStream {
-    pub(super) fn stop_signal(&self) -> Arc<Notify> {
+    pub(super) fn stop_signal(&self) -> Arc<Stop> {
         Arc::clone(&self.stop)
     }
 
@@ -70,7 +95,7 @@ impl LiveStream {
 
     /// Takes the entry out of the list, if it is there.
     pub(super) fn leave(&self) {
-        let own = |_: &Arc<str>, stop: &Arc<Notify>| Arc::ptr_eq(stop, &self.stop);
+        let own = |_: &Arc<str>, stop: &Arc<Stop>| Arc::ptr_eq(stop, &self.stop);
         let _ = self.streams.by_request.pin().remove_if(&*self.id, own);
     }
 }
