@@ -66,6 +66,7 @@ mod executor;
 pub mod function;
 pub mod hooks;
 pub mod model;
+pub mod node;
 mod owner;
 pub mod permission;
 pub mod rate_limiter;
