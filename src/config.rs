@@ -17,9 +17,23 @@
 //! }
 //! ```
 
+mod adopt;
 mod allowlist;
 mod db;
+mod failed;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the engine does not start it yet")
+)]
+mod puller;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the engine does not start it yet")
+)]
+mod receiver;
 mod route;
+#[cfg(test)]
+mod scripted;
 mod table;
 mod versions;
 
@@ -29,6 +43,17 @@ pub use self::{
         Add, BatchAdd, BatchReport, Clear, ConfigDb, ConfigDbRef, Delete, Disable, Enable,
         RejectedConfig, Update,
     },
+    failed::{FailedConfig, FailedConfigs, FailedFilter, FailedOrder, FailedSource},
+    puller::{
+        AddServices, DeleteServices, ForcePull, GetPullerStatus, Pull, PullReport, PullResult,
+        Puller, PullerRef, PullerSettings, PullerStatus, ServiceStatus,
+    },
+    receiver::{
+        DeletePushed, Push, PushError, PushJson, PushedService, Receiver, ReceiverRef, Verify,
+    },
     table::{AddError, FunctionList, LookupError, SwitchError},
 };
 pub(crate) use self::{route::Route, table::ConfigTable};
+
+#[cfg(test)]
+mod tests;

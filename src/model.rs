@@ -13,6 +13,7 @@
 pub mod fun_config;
 pub mod invalid_config;
 pub mod push_config;
+pub mod push_outcome;
 pub mod request;
 pub mod response;
 pub mod service_config;
@@ -27,6 +28,7 @@ pub use fun_config::{
 };
 pub use invalid_config::{Fault, InvalidConfig};
 pub use push_config::{PushConfig, PushToken};
+pub use push_outcome::{PushOptions, PushOutcome, SkipReason, Verification};
 pub use request::{DEFAULT_MAX_PAYLOAD_BYTES, DecodeError, Request};
 pub use response::Response;
 pub use service_config::ServiceConfig;

@@ -1,6 +1,6 @@
 //! Nodes: which service node a request goes to, and what a transport must be able to do.
 //!
-//! [`NodeSelector`] chooses, [`NodeResolver`] answers which nodes there are, and a `NodeClient` talks to them. This
+//! [`NodeSelector`] chooses, [`NodeResolver`] answers which nodes there are, and a [`NodeClient`] talks to them. This
 //! process itself is [`Node::Local`].
 //!
 //! ```
@@ -23,6 +23,7 @@
 //!   `node_selection_failed`.
 
 mod address;
+pub mod client;
 mod custom;
 mod error;
 mod key;
@@ -36,6 +37,7 @@ mod state;
 mod sticky;
 
 pub use address::{Address, InvalidAddress, Node};
+pub use client::{NodeCallError, NodeClient};
 pub use custom::{SelectNode, Selection};
 pub use error::NodeError;
 pub use order::NodeOrder;

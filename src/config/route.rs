@@ -24,6 +24,8 @@ pub(crate) struct Route {
     /// The place among the versions; `None` for an unversioned config.
     pub(super) rank: Option<VersionRank>,
     pub(super) enabled: bool,
+    /// Whether an operator switched it off: then a refresh leaves it off.
+    pub(super) switched_off: bool,
 }
 
 impl Route {
@@ -47,6 +49,7 @@ impl Route {
             function,
             rank,
             enabled: !config.disabled,
+            switched_off: false,
             config,
         }
     }
@@ -63,6 +66,7 @@ impl Route {
             needs_info: self.needs_info,
             rank: self.rank.clone(),
             enabled,
+            switched_off: !enabled,
         }
     }
 

@@ -74,6 +74,15 @@ struct ApiKey {
     request_type: Box<str>,
 }
 
+impl ApiKey {
+    fn of(config: &FunConfig) -> Self {
+        Self {
+            service: config.service.as_str().into(),
+            request_type: config.request_type.as_str().into(),
+        }
+    }
+}
+
 /// A borrowed [`ApiKey`], so that a lookup allocates nothing.
 struct ApiKeyRef<'a> {
     service: &'a str,
@@ -157,6 +166,11 @@ impl ConfigTable {
             .and_then(|versions| pick(versions))
     }
 
+    /// The limits that defaults of arguments are held to.
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// Everything that must hold before a config is stored. That its function is allowed comes first: no fault of the
     /// config hides a refusal.
     pub(super) fn check(&self, config: &FunConfig) -> Result<(), AddError> {
@@ -174,13 +188,39 @@ impl ConfigTable {
 
     /// Stores a config that was [checked](Self::check), and returns what became of it.
     pub(super) fn store(&self, config: FunConfig) -> Arc<Route> {
-        let key = ApiKey {
-            service: config.service.as_str().into(),
-            request_type: config.request_type.as_str().into(),
-        };
+        let key = ApiKey::of(&config);
         let route = Arc::new(Route::compile(config, &self.functions, &self.limits));
         self.write(key, |versions| versions.insert(Arc::clone(&route)));
         route
+    }
+
+    /// Stores a [checked](Self::check) config that a pull or push brought: what an operator switched off stays off until
+    /// somebody switches it on (SPEC section 11).
+    pub(super) fn store_refreshed(&self, config: FunConfig) {
+        let key = ApiKey::of(&config);
+        let route = Route::compile(config, &self.functions, &self.limits);
+        self.write(key, |versions| versions.refresh(route));
+    }
+
+    /// Removes every function of the service but those that are to be kept, and answers how many that were.
+    pub(super) fn retain(
+        &self,
+        service: &str,
+        mut keep: impl FnMut(&str, Option<&str>) -> bool,
+    ) -> usize {
+        let functions = self.functions(&[service]);
+        let listed = functions.get(service).into_iter().flatten();
+        let listed = listed.flat_map(|(request_type, versions)| {
+            versions.iter().map(move |version| (request_type, version))
+        });
+        let mut removed = 0;
+        for (request_type, version) in listed {
+            if !keep(request_type, version.as_deref()) {
+                self.delete(service, request_type, version.as_deref());
+                removed += 1;
+            }
+        }
+        removed
     }
 
     pub(super) fn delete(&self, service: &str, request_type: &str, version: Option<&str>) {

@@ -48,6 +48,17 @@ impl Versions {
         }
     }
 
+    /// As [`insert`](Self::insert), but what an operator switched off stays off.
+    pub(super) fn refresh(&mut self, route: Route) {
+        let known = self.position(route.rank.as_ref());
+        let known = known.ok().and_then(|index| self.routes.get(index));
+        let route = match known {
+            Some(known) if known.switched_off => route.switched(false),
+            _ => route,
+        };
+        self.insert(Arc::new(route));
+    }
+
     pub(super) fn remove(&mut self, version: Option<&str>) {
         if let Ok(index) = self.position(version.map(VersionRank::new).as_ref()) {
             self.routes.remove(index);

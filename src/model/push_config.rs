@@ -191,7 +191,8 @@ impl PushConfig {
         faults
     }
 
-    fn function_faults(
+    /// What is wrong with a function of the push, its foreign service included.
+    pub(crate) fn function_faults(
         &self,
         function: &FunConfig,
         limits: &Limits,
