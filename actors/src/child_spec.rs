@@ -17,6 +17,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use actix::{Actor, Context};
+use futures_util::future::BoxFuture;
 
 use crate::{
     child_ref::ChildRef,
@@ -25,7 +26,7 @@ use crate::{
     launch::{Factory, Init, LaunchEnv, Launched, Launcher},
     placement::Placement,
     slot::Slot,
-    supervisor::{Supervisor, SupervisorSpec},
+    supervisor::{ChildState, SupervisionTree, Supervisor, SupervisorSpec},
 };
 
 /// When a child is started again after it ended.
@@ -94,6 +95,8 @@ pub struct ChildSpecInfo {
 pub struct ChildSpec<A: Actor> {
     launcher: Launcher<A>,
     info: ChildSpecInfo,
+    /// For supervisors only.
+    describe: Option<Describe<A>>,
 }
 
 impl<A: Actor<Context = Context<A>>> ChildSpec<A> {
@@ -119,7 +122,7 @@ impl<A: Actor<Context = Context<A>>> ChildSpec<A> {
         )
     }
 
-    fn with_factory(id: Arc<str>, factory: Box<Factory<A>>) -> Self {
+    pub(crate) fn with_factory(id: Arc<str>, factory: Box<Factory<A>>) -> Self {
         Self {
             launcher: Launcher {
                 slot: Arc::new(Slot::new(Arc::clone(&id))),
@@ -135,6 +138,7 @@ impl<A: Actor<Context = Context<A>>> ChildSpec<A> {
                 significant: false,
                 actor: std::any::type_name::<A>(),
             },
+            describe: None,
         }
     }
 
@@ -158,8 +162,11 @@ impl<A: Actor<Context = Context<A>>> ChildSpec<A> {
         self
     }
 
-    pub(crate) fn kind(mut self, kind: ChildKind) -> Self {
-        self.info.kind = kind;
+    /// Declares a supervisor: it is given as long as it needs to stop its own children.
+    pub(crate) fn of_supervisor(mut self, describe: Describe<A>) -> Self {
+        self.info.kind = ChildKind::Supervisor;
+        self.info.shutdown = Shutdown::Infinity;
+        self.describe = Some(describe);
         self
     }
 
@@ -188,10 +195,17 @@ impl<A: Actor<Context = Context<A>>> ChildSpec<A> {
     }
 
     pub(crate) fn into_blueprint(self) -> Blueprint {
-        let Self { launcher, info } = self;
+        let Self {
+            launcher,
+            info,
+            describe,
+        } = self;
         Blueprint {
             info: Arc::new(info),
-            launch: Arc::new(Arc::new(launcher)),
+            launch: Arc::new(Template {
+                launcher: Arc::new(launcher),
+                describe,
+            }),
         }
     }
 }
@@ -205,8 +219,7 @@ impl ChildSpec<Supervisor> {
         let path = Arc::clone(&id);
         let factory = move |lineage: &_| Ok(Init::Run(spec.instantiate(lineage, &path)));
         Self::with_factory(id, Box::new(factory))
-            .kind(ChildKind::Supervisor)
-            .shutdown(Shutdown::Infinity)
+            .of_supervisor(|supervisor| Box::pin(async move { supervisor.tree().await }))
     }
 }
 
@@ -237,29 +250,56 @@ impl Blueprint {
         self.launch.control()
     }
 
-    /// The handle on a nested supervisor; `None` for a worker.
-    pub(crate) fn as_supervisor(&self) -> Option<ChildRef<Supervisor>> {
-        let slot = self.launch.slot().downcast::<Slot<Supervisor>>().ok()?;
-        Some(ChildRef::new(slot))
+    /// Distinguishes this child from all others alive, whatever their ids.
+    pub(crate) fn identity(&self) -> usize {
+        self.launch.identity()
+    }
+
+    /// The child, which stands as `state` says, with everything below it.
+    pub(crate) async fn tree(&self, state: ChildState) -> SupervisionTree {
+        match self.launch.describe() {
+            Some(tree) => tree.await,
+            None => SupervisionTree {
+                id: Arc::clone(self.id()),
+                state,
+                actor: self.info.actor,
+                child_count: 0,
+                children: Vec::new(),
+            },
+        }
     }
 }
+
+/// Asks a supervisor for its part of the tree.
+pub(crate) type Describe<A> = fn(ChildRef<A>) -> BoxFuture<'static, SupervisionTree>;
 
 trait Launch: Send + Sync {
     fn launch(&self, env: LaunchEnv) -> Launched;
     fn control(&self) -> Option<Arc<Control>>;
-    fn slot(&self) -> Arc<dyn std::any::Any + Send + Sync>;
+    fn identity(&self) -> usize;
+    fn describe(&self) -> Option<BoxFuture<'static, SupervisionTree>>;
 }
 
-impl<A: Actor<Context = Context<A>>> Launch for Arc<Launcher<A>> {
+struct Template<A: Actor> {
+    launcher: Arc<Launcher<A>>,
+    describe: Option<Describe<A>>,
+}
+
+impl<A: Actor<Context = Context<A>>> Launch for Template<A> {
     fn launch(&self, env: LaunchEnv) -> Launched {
-        Launcher::launch(self, env)
+        self.launcher.launch(env)
     }
 
     fn control(&self) -> Option<Arc<Control>> {
-        self.slot.control()
+        self.launcher.slot.control()
     }
 
-    fn slot(&self) -> Arc<dyn std::any::Any + Send + Sync> {
-        Arc::<Slot<A>>::clone(&self.slot)
+    fn identity(&self) -> usize {
+        Arc::as_ptr(&self.launcher.slot).addr()
+    }
+
+    fn describe(&self) -> Option<BoxFuture<'static, SupervisionTree>> {
+        let describe = self.describe?;
+        Some(describe(ChildRef::new(Arc::clone(&self.launcher.slot))))
     }
 }

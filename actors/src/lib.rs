@@ -21,8 +21,8 @@ pub use self::{
     child_spec::{ChildKind, ChildSpec, ChildSpecInfo, Restart, Shutdown},
     driver::{ExitContext, StartAck},
     dynamic_supervisor::{
-        DynamicChild, DynamicSupervisor, DynamicSupervisorRef, DynamicSupervisorSpec,
-        StartDynamicError,
+        DynamicChild, DynamicHandle, DynamicSupervisor, DynamicSupervisorRef,
+        DynamicSupervisorSpec, StartDynamicError, TerminateDynamicError,
     },
     exit::ExitReason,
     intensity::Intensity,
