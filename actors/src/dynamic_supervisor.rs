@@ -43,15 +43,17 @@ use actix::{
 };
 use futures_util::future::join;
 
+use self::core::{Core, CoreSettings};
 pub use self::{
     child::DynamicChild,
     error::{StartDynamicError, TerminateDynamicError},
     handle::{DynamicHandle, DynamicSupervisorRef},
     spec::DynamicSupervisorSpec,
 };
-use self::{
-    core::{Core, CoreSettings},
-    nursery::Nursery,
+pub(crate) use self::{
+    child::Place,
+    handle::{Sealed, Target},
+    nursery::{Nursery, Position},
 };
 use crate::{
     child_spec::Shutdown, driver::ExitContext, exit::ExitReason, intensity::Intensity,

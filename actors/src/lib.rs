@@ -15,6 +15,7 @@ mod observer;
 mod placement;
 mod slot;
 mod supervisor;
+mod task_supervisor;
 
 pub use self::{
     child_ref::{CallError, CastError, ChildRef},
@@ -36,4 +37,5 @@ pub use self::{
         StartChildError, Strategy, SupervisionTree, Supervisor, SupervisorRef, SupervisorSpec,
         TerminateChild, TerminateChildError, WhichChildren,
     },
+    task_supervisor::{Task, TaskActor, TaskError, TaskHandle, TaskSupervisor},
 };

@@ -91,7 +91,7 @@ impl<A: Actor<Context = Context<A>>> Newborn<A> {
         let child = DynamicChild {
             addr: Addr::new(sender),
             control: Arc::clone(&control),
-            position: place.position,
+            position: place.position(),
         };
         let newborn = Self {
             mailbox,
@@ -106,8 +106,7 @@ impl<A: Actor<Context = Context<A>>> Newborn<A> {
     where
         F: FnOnce() -> Result<Init<A>, ExitReason> + Send + 'static,
     {
-        let shard = self.place.position.shard;
-        nursery.dispatch(shard, move || self.make_and_run(factory));
+        nursery.dispatch(self.place.position, move || self.make_and_run(factory));
     }
 
     fn make_and_run(mut self, factory: impl FnOnce() -> Result<Init<A>, ExitReason>) {
@@ -161,6 +160,10 @@ impl Place {
             free: false,
             started: None,
         })
+    }
+
+    pub(crate) fn position(&self) -> Position {
+        self.position
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     child::{DynamicChild, Newborn},
     error::{StartDynamicError, TerminateDynamicError},
     messages::{SpecInfo, StartSpec, TerminateSpec, tree},
-    nursery::Position,
+    nursery::{Nursery, Position},
 };
 use crate::{
     child_ref::ChildRef,
@@ -199,6 +199,10 @@ impl DynamicSupervisorRef {
         &self.supervisor
     }
 
+    pub(crate) fn nursery(&self) -> &Arc<Nursery> {
+        &self.shared.nursery
+    }
+
     fn launch<A, F>(
         &self,
         factory: F,
@@ -273,7 +277,8 @@ impl fmt::Debug for DynamicSupervisorRef {
     }
 }
 
-/// A handle that [`DynamicSupervisorRef::terminate_child`] takes: a [`DynamicChild`] or a [`ChildRef`].
+/// A handle that [`DynamicSupervisorRef::terminate_child`] takes: a [`DynamicChild`], a [`ChildRef`] or a
+/// [`TaskHandle`](crate::TaskHandle).
 ///
 /// Sealed: no other type can be one.
 pub trait DynamicHandle: Sealed {}
@@ -285,6 +290,12 @@ impl<A: Actor<Context = Context<A>>> DynamicHandle for ChildRef<A> {}
 /// What a handle points at.
 #[derive(Debug)]
 pub struct Target<'a>(Child<'a>);
+
+impl<'a> Target<'a> {
+    pub(crate) fn unnamed(position: Position, control: &'a Arc<Control>) -> Self {
+        Self(Child::Unnamed(position, control))
+    }
+}
 
 #[derive(Debug)]
 enum Child<'a> {
@@ -298,7 +309,7 @@ pub trait Sealed {
 
 impl<A: Actor<Context = Context<A>>> Sealed for DynamicChild<A> {
     fn target(&self) -> Target<'_> {
-        Target(Child::Unnamed(self.position, &self.control))
+        Target::unnamed(self.position, &self.control)
     }
 }
 

@@ -28,7 +28,7 @@ use crate::{
     placement::ArbiterPool,
 };
 
-/// All children without a spec, whichever incarnation of the supervisor started them.
+/// All children without a spec, actors and tasks, whichever incarnation of the supervisor started them.
 pub(crate) struct Nursery {
     /// False while the supervisor does not run.
     open: AtomicBool,
@@ -53,14 +53,14 @@ type Start = Box<dyn FnOnce() + Send>;
 #[derive(Clone)]
 pub(crate) struct Resident {
     pub(crate) control: Arc<Control>,
-    /// The Rust type of the actor.
+    /// The Rust type of the actor, or of the future.
     pub(crate) actor: &'static str,
 }
 
 /// Where a child is in the table; it fits into a word, for every child and every handle has one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Position {
-    pub(super) shard: u32,
+    shard: u32,
     key: u32,
 }
 
@@ -127,10 +127,10 @@ impl Nursery {
         })
     }
 
-    /// Runs a start on the arbiter of its shard. Where that has stopped, the start is dropped unrun.
-    pub(super) fn dispatch(&self, shard: u32, start: impl FnOnce() + Send + 'static) {
+    /// Runs a start on the arbiter of its place. Where that has stopped, the start is dropped unrun.
+    pub(crate) fn dispatch(&self, to: Position, start: impl FnOnce() + Send + 'static) {
         match (&self.pool, &*self.home.load()) {
-            (Some(pool), _) => drop(pool.get(shard as usize).spawn_fn(start)),
+            (Some(pool), _) => drop(pool.get(to.shard as usize).spawn_fn(start)),
             (None, Some(home)) => drop(home.send(Box::new(start))),
             (None, None) => {}
         }
