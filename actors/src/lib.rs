@@ -13,6 +13,7 @@ mod launch;
 mod monitor;
 mod observer;
 mod placement;
+mod registry;
 mod slot;
 mod supervisor;
 mod task_supervisor;
@@ -31,6 +32,7 @@ pub use self::{
     monitor::{Down, Monitor},
     observer::{Observer, SupervisionEvent},
     placement::{ArbiterPool, Placement},
+    registry::{Address, AlreadyRegistered, Duplicate, DuplicateRegistry, Registry, Unique},
     supervisor::{
         AutoShutdown, BadSpec, ChildCounts, ChildInfo, ChildState, CountChildren, DeleteChild,
         DeleteChildError, GetChildSpec, GetTree, RestartChild, RestartChildError, StartChild,
