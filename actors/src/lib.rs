@@ -12,6 +12,7 @@ mod intensity;
 mod launch;
 mod monitor;
 mod observer;
+mod partition_supervisor;
 mod placement;
 mod registry;
 mod slot;
@@ -31,6 +32,7 @@ pub use self::{
     launch::{Init, StartError},
     monitor::{Down, Monitor},
     observer::{Observer, SupervisionEvent},
+    partition_supervisor::{PartitionSupervisorRef, PartitionSupervisorSpec},
     placement::{ArbiterPool, Placement},
     registry::{Address, AlreadyRegistered, Duplicate, DuplicateRegistry, Registry, Unique},
     supervisor::{
