@@ -28,6 +28,11 @@ impl<A: Actor<Context = Context<A>>> ChildRef<A> {
         Self { slot }
     }
 
+    /// As [`Blueprint::identity`](crate::child_spec::Blueprint::identity).
+    pub(crate) fn identity(&self) -> usize {
+        Arc::as_ptr(&self.slot).addr()
+    }
+
     /// The id of the child.
     #[must_use]
     pub fn id(&self) -> &str {

@@ -14,9 +14,10 @@
 //! assert!(!cache.is_running());
 //! ```
 
-use std::{any::Any, fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use actix::{Actor, Context};
+use futures_util::future::BoxFuture;
 
 use crate::{
     child_ref::ChildRef,
@@ -26,7 +27,7 @@ use crate::{
     placement::Placement,
     slot::Slot,
     start_error::StartError,
-    supervisor::{Supervisor, SupervisorSpec},
+    supervisor::{ChildState, SupervisionTree, Supervisor, SupervisorSpec},
 };
 
 /// When a child is started again after it ended.
@@ -95,6 +96,8 @@ pub struct ChildSpecInfo {
 pub struct ChildSpec<A: Actor> {
     launcher: Launcher<A>,
     info: ChildSpecInfo,
+    /// For supervisors only.
+    describe: Option<Describe<A>>,
 }
 
 impl<A: Actor<Context = Context<A>>> ChildSpec<A> {
@@ -117,7 +120,7 @@ impl<A: Actor<Context = Context<A>>> ChildSpec<A> {
         Self::with_factory(id.into(), Box::new(move |_| factory().map_err(failed)))
     }
 
-    fn with_factory(id: Arc<str>, factory: Box<Factory<A>>) -> Self {
+    pub(crate) fn with_factory(id: Arc<str>, factory: Box<Factory<A>>) -> Self {
         Self {
             launcher: Launcher {
                 slot: Arc::new(Slot::new(Arc::clone(&id))),
@@ -133,6 +136,7 @@ impl<A: Actor<Context = Context<A>>> ChildSpec<A> {
                 significant: false,
                 actor: std::any::type_name::<A>(),
             },
+            describe: None,
         }
     }
 
@@ -156,8 +160,11 @@ impl<A: Actor<Context = Context<A>>> ChildSpec<A> {
         self
     }
 
-    pub(crate) fn kind(mut self, kind: ChildKind) -> Self {
-        self.info.kind = kind;
+    /// Declares a supervisor: it is given as long as it needs to stop its own children.
+    pub(crate) fn of_supervisor(mut self, describe: Describe<A>) -> Self {
+        self.info.kind = ChildKind::Supervisor;
+        self.info.shutdown = Shutdown::Infinity;
+        self.describe = Some(describe);
         self
     }
 
@@ -186,10 +193,17 @@ impl<A: Actor<Context = Context<A>>> ChildSpec<A> {
     }
 
     pub(crate) fn into_blueprint(self) -> Blueprint {
-        let Self { launcher, info } = self;
+        let Self {
+            launcher,
+            info,
+            describe,
+        } = self;
         Blueprint {
             info: Arc::new(info),
-            place: Arc::<Slot<A>>::clone(&launcher.slot),
+            place: Arc::new(Seat {
+                slot: Arc::clone(&launcher.slot),
+                describe,
+            }),
             launcher: Some(Arc::new(Arc::new(launcher))),
         }
     }
@@ -204,8 +218,7 @@ impl ChildSpec<Supervisor> {
         let path = Arc::clone(&id);
         let factory = move |lineage: &_| Ok(Init::Run(spec.instantiate(lineage, &path)?));
         Self::with_factory(id, Box::new(factory))
-            .kind(ChildKind::Supervisor)
-            .shutdown(Shutdown::Infinity)
+            .of_supervisor(|supervisor| Box::pin(async move { supervisor.tree().await }))
     }
 
     /// A nested supervisor whose spec is made anew at each start, and which may fail or decline to start.
@@ -236,8 +249,7 @@ impl ChildSpec<Supervisor> {
             Err(error) => Err(failed(error)),
         };
         Self::with_factory(id, Box::new(factory))
-            .kind(ChildKind::Supervisor)
-            .shutdown(Shutdown::Infinity)
+            .of_supervisor(|supervisor| Box::pin(async move { supervisor.tree().await }))
     }
 }
 
@@ -266,9 +278,12 @@ impl Blueprint {
         &self.info.id
     }
 
-    /// Starts the next incarnation; `None` where the factory was forgotten.
-    pub(crate) fn launch(&self, env: LaunchEnv) -> Option<Launched> {
-        self.launcher.as_ref().map(|launcher| launcher.launch(env))
+    /// Starts the next incarnation; the start fails where the factory was forgotten.
+    pub(crate) fn launch(&self, env: LaunchEnv) -> Launched {
+        match &self.launcher {
+            Some(launcher) => launcher.launch(env),
+            None => Launched::failed(ExitReason::NotRunning),
+        }
     }
 
     /// Lets go of the factory, and of all that it holds, when there will be no other start.
@@ -286,13 +301,30 @@ impl Blueprint {
         self.place.give_up(incarnation);
     }
 
-    /// The handle on a nested supervisor; `None` for a worker.
-    pub(crate) fn as_supervisor(&self) -> Option<ChildRef<Supervisor>> {
-        let place: Arc<dyn Any + Send + Sync> = Arc::clone(&self.place) as _;
-        let slot = place.downcast::<Slot<Supervisor>>().ok()?;
-        Some(ChildRef::new(slot))
+    /// Distinguishes this child from all others alive, whatever their ids.
+    pub(crate) fn identity(&self) -> usize {
+        self.place.identity()
+    }
+
+    /// The child, which stands as `state` says, with everything below it.
+    pub(crate) async fn tree(&self, state: ChildState) -> SupervisionTree {
+        if matches!(state, ChildState::Running { .. })
+            && let Some(tree) = self.place.describe()
+        {
+            return tree.await;
+        }
+        SupervisionTree {
+            id: Arc::clone(self.id()),
+            state,
+            actor: self.info.actor,
+            child_count: 0,
+            children: Vec::new(),
+        }
     }
 }
+
+/// Asks a supervisor for its part of the tree.
+pub(crate) type Describe<A> = fn(ChildRef<A>) -> BoxFuture<'static, SupervisionTree>;
 
 trait Launch: Send + Sync {
     fn launch(&self, env: LaunchEnv) -> Launched;
@@ -304,18 +336,34 @@ impl<A: Actor<Context = Context<A>>> Launch for Arc<Launcher<A>> {
     }
 }
 
-/// A [`Slot`] whose actor type is forgotten.
-trait Place: Any + Send + Sync {
+/// What is there of a child besides its factory, the actor type forgotten.
+trait Place: Send + Sync {
     fn control(&self) -> Option<Arc<Control>>;
     fn give_up(&self, incarnation: u64);
+    fn identity(&self) -> usize;
+    fn describe(&self) -> Option<BoxFuture<'static, SupervisionTree>>;
 }
 
-impl<A: Actor<Context = Context<A>>> Place for Slot<A> {
+struct Seat<A: Actor> {
+    slot: Arc<Slot<A>>,
+    describe: Option<Describe<A>>,
+}
+
+impl<A: Actor<Context = Context<A>>> Place for Seat<A> {
     fn control(&self) -> Option<Arc<Control>> {
-        Slot::control(self)
+        self.slot.control()
     }
 
     fn give_up(&self, incarnation: u64) {
-        Slot::give_up(self, incarnation);
+        self.slot.give_up(incarnation);
+    }
+
+    fn identity(&self) -> usize {
+        Arc::as_ptr(&self.slot).addr()
+    }
+
+    fn describe(&self) -> Option<BoxFuture<'static, SupervisionTree>> {
+        let describe = self.describe?;
+        Some(describe(ChildRef::new(Arc::clone(&self.slot))))
     }
 }

@@ -138,7 +138,7 @@ where
             .as_mut()
             .is_some_and(|actor| !actor.ctx().parts().started());
         // An order that came while it was at work counts as well: it may have stopped in that very turn.
-        match self.control.orders().strongest() {
+        match self.control.signal() {
             Signal::Run | Signal::Stop if !terminated => ExitReason::Normal,
             Signal::Shutdown if !terminated => ExitReason::Shutdown,
             _ => ExitReason::Killed,

@@ -1,7 +1,8 @@
 //! A supervisor for many short-lived children that are started on demand: [`DynamicSupervisor`].
 //!
-//! A child is an actor made once; it is temporary, has no name, and is forgotten when it ends. The start costs no message
-//! to the supervisor, so it is cheap from any thread. All children are stopped at once when the supervisor stops.
+//! Most children are actors made once: such a child is temporary, has no name, and is forgotten when it ends. Its start
+//! costs no message to the supervisor, so it is cheap from any thread. A child that is to be restarted comes with a
+//! [`ChildSpec`](crate::ChildSpec). All children are stopped at once when the supervisor stops.
 //!
 //! ```
 //! use actix::prelude::*;
@@ -14,164 +15,213 @@
 //!
 //! #[actix::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let (sessions, handle) = DynamicSupervisorSpec::new().max_children(10_000).build("sessions");
-//!     let root = SupervisorSpec::new(Strategy::OneForOne).child(sessions).start("root").await?;
+//!     let (spec, sessions) = DynamicSupervisorSpec::new().max_children(10_000).build("sessions");
+//!     let root = SupervisorSpec::new(Strategy::OneForOne).child(spec).start("root").await?;
 //!
-//!     let session = handle.start_child(|| Session).await?;
-//!     assert_eq!(handle.count(), 1);
+//!     let session = sessions.start_child(|| Session).await?;
+//!     assert_eq!(sessions.count(), 1);
 //!     session.stop().await;
 //!     root.shutdown().await;
 //!     Ok(())
 //! }
 //! ```
 
+mod child;
+mod core;
+mod error;
+mod handle;
+mod messages;
 mod nursery;
+mod seats;
+mod spec;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Running, WrapFuture};
-use actix_rt::Arbiter;
-use arc_swap::ArcSwapOption;
-use tokio::sync::oneshot;
+use actix::{
+    Actor, ActorFutureExt, AsyncContext, AtomicResponse, Context, ResponseActFuture, Running,
+    WrapFuture,
+};
+use futures_util::future::join;
 
-use self::nursery::Nursery;
+use self::core::{Core, CoreSettings};
+pub use self::{
+    child::DynamicChild,
+    error::{StartDynamicError, TerminateDynamicError},
+    handle::{DynamicHandle, DynamicSupervisorRef},
+    spec::DynamicSupervisorSpec,
+};
+pub(crate) use self::{
+    child::Place,
+    handle::{Sealed, Target},
+    nursery::{Nursery, Position},
+};
 use crate::{
-    child_ref::ChildRef,
-    child_spec::{ChildKind, ChildSpec, Shutdown},
-    control::{Control, Signal},
-    driver::ExitContext,
-    exit::ExitReason,
-    launch::StartError,
-    placement::ArbiterPool,
+    child_spec::Shutdown, driver::ExitContext, exit::ExitReason, intensity::Intensity,
+    observer::Lineage,
 };
 
-/// A recipe for a [`DynamicSupervisor`].
-#[derive(Clone, Debug)]
-#[must_use = "a spec does nothing until it is built and supervised"]
-pub struct DynamicSupervisorSpec {
-    max_children: usize,
-    shutdown: Shutdown,
-    kill_timeout: Duration,
-    pool: Option<ArbiterPool>,
+/// The supervisor of children that come and go. It is made from a [`DynamicSupervisorSpec`] and reached through a
+/// [`DynamicSupervisorRef`].
+///
+/// It restarts its children one for one. Over its [`Intensity`] it stops them all and exits with
+/// [`ExitReason::Shutdown`]; the supervisor above decides what that means. No child outlives it, killed or stopped; its
+/// successor begins without children.
+pub struct DynamicSupervisor {
+    shared: Arc<Shared>,
+    intensity: Intensity,
+    lineage: Lineage,
+    state: State,
+    /// A stop was asked for; it follows the operation under way.
+    stop_requested: bool,
 }
 
-impl DynamicSupervisorSpec {
-    /// Any number of children, on the supervisor's own arbiter, with 5 seconds to stop.
-    pub fn new() -> Self {
-        Self {
-            max_children: usize::MAX,
-            shutdown: Shutdown::Timeout(Duration::from_secs(5)),
-            kill_timeout: Duration::from_secs(5),
-            pool: None,
-        }
-    }
-
-    /// How many children may live at a time; one more is refused with [`StartDynamicError::MaxChildren`].
-    pub fn max_children(mut self, max_children: usize) -> Self {
-        self.max_children = max_children;
-        self
-    }
-
-    /// How the children are ended, all at once, when the supervisor stops.
-    pub fn shutdown(mut self, shutdown: Shutdown) -> Self {
-        self.shutdown = shutdown;
-        self
-    }
-
-    /// How long killed children may go on blocking their threads before they are given up; the default is 5 seconds.
-    pub fn kill_timeout(mut self, kill_timeout: Duration) -> Self {
-        self.kill_timeout = kill_timeout;
-        self
-    }
-
-    /// Spreads the children over a pool, in turn.
-    pub fn pool(mut self, pool: ArbiterPool) -> Self {
-        self.pool = Some(pool);
-        self
-    }
-
-    /// The child spec for the supervisor above, and the handle that starts children here.
-    pub fn build(
-        self,
-        id: impl Into<Arc<str>>,
-    ) -> (ChildSpec<DynamicSupervisor>, DynamicSupervisorRef) {
-        let shared = Arc::new(Shared {
-            nursery: Arc::new(Nursery::new(self.max_children, self.pool)),
-            home: ArcSwapOption::empty(),
-        });
-        let (shutdown, kill_timeout) = (self.shutdown, self.kill_timeout);
-        let of_actor = Arc::clone(&shared);
-        let spec = ChildSpec::new(id, move || DynamicSupervisor {
-            shared: Arc::clone(&of_actor),
-            shutdown,
-            kill_timeout,
-            state: State::Serving,
-        })
-        .kind(ChildKind::Supervisor)
-        .shutdown(Shutdown::Infinity);
-        let handle = DynamicSupervisorRef {
-            supervisor: spec.child_ref(),
-            shared,
-        };
-        (spec, handle)
-    }
-}
-
-impl Default for DynamicSupervisorSpec {
-    fn default() -> Self {
-        Self::new()
-    }
+enum State {
+    /// Not started yet.
+    New,
+    /// At rest, ready for the next operation.
+    Idle(Box<Core>),
+    /// Lent to the operation under way.
+    Lent,
+    /// The children are stopped.
+    Done,
 }
 
 /// What the supervisor and its handles share; it outlives the supervisor's incarnations.
 struct Shared {
     nursery: Arc<Nursery>,
-    /// The supervisor's arbiter.
-    home: ArcSwapOption<actix_rt::ArbiterHandle>,
-}
-
-/// The supervisor of temporary children. It is made from a [`DynamicSupervisorSpec`], reached through a
-/// [`DynamicSupervisorRef`], and does its work when it stops or dies: no child outlives it.
-pub struct DynamicSupervisor {
-    shared: Arc<Shared>,
     shutdown: Shutdown,
     kill_timeout: Duration,
-    state: State,
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum State {
-    Serving,
-    Stopping,
-    Empty,
+impl Shared {
+    fn new(spec: &DynamicSupervisorSpec) -> Self {
+        Self {
+            nursery: Arc::new(Nursery::new(spec.max_children, spec.pool.clone())),
+            shutdown: spec.shutdown,
+            kill_timeout: spec.kill_timeout,
+        }
+    }
+}
+
+/// An operation on the core, boxed so that actor and message handlers can name it.
+type Operation<'a, R> = Pin<Box<dyn Future<Output = R> + 'a>>;
+
+impl DynamicSupervisor {
+    fn new(spec: &DynamicSupervisorSpec, shared: Arc<Shared>, lineage: Lineage) -> Self {
+        Self {
+            shared,
+            intensity: spec.intensity,
+            lineage,
+            state: State::New,
+            stop_requested: false,
+        }
+    }
+
+    fn core(&self) -> Option<&Core> {
+        match &self.state {
+            State::Idle(core) => Some(core),
+            _ => None,
+        }
+    }
+
+    /// Lends the core to an operation, which must be waited for: no message is handled meanwhile.
+    ///
+    /// `None` where there is nothing to lend, before the start and after the stop.
+    fn lend<R: 'static>(
+        &mut self,
+        operation: impl for<'a> FnOnce(&'a mut Core) -> Operation<'a, R> + 'static,
+    ) -> ResponseActFuture<Self, Option<R>> {
+        let lent = std::mem::replace(&mut self.state, State::Lent);
+        let work = async move {
+            match lent {
+                State::Idle(mut core) => {
+                    let result = operation(&mut core).await;
+                    (State::Idle(core), Some(result))
+                }
+                other => (other, None),
+            }
+        };
+        Box::pin(work.into_actor(self).map(|(state, result), this, ctx| {
+            this.state = state;
+            if this.stop_requested {
+                this.stop_children_and_exit(ctx);
+            }
+            result
+        }))
+    }
+
+    fn operate<R: 'static>(
+        &mut self,
+        operation: impl for<'a> FnOnce(&'a mut Core) -> Operation<'a, R> + 'static,
+        then: impl FnOnce(&mut Self, R, &mut Context<Self>) + 'static,
+        ctx: &mut Context<Self>,
+    ) {
+        ctx.wait(self.lend(operation).map(|result, this, ctx| {
+            if let Some(result) = result {
+                then(this, result, ctx);
+            }
+        }));
+    }
+
+    /// The same for a message with an answer; `unavailable` is the answer when there is nothing to lend.
+    fn answer<R: 'static>(
+        &mut self,
+        unavailable: R,
+        operation: impl for<'a> FnOnce(&'a mut Core) -> Operation<'a, R> + 'static,
+    ) -> AtomicResponse<Self, R> {
+        AtomicResponse::new(Box::pin(
+            self.lend(operation)
+                .map(|result, _, _| result.unwrap_or(unavailable)),
+        ))
+    }
+
+    /// The children come first, all at once. Without effect while that is under way.
+    fn stop_children_and_exit(&mut self, ctx: &mut Context<Self>) {
+        let mut core = match std::mem::replace(&mut self.state, State::Lent) {
+            State::Idle(core) => core,
+            other => {
+                self.state = other;
+                return;
+            }
+        };
+        self.stop_requested = false;
+        let shared = Arc::clone(&self.shared);
+        let stop = async move {
+            let unnamed = shared
+                .nursery
+                .stop_all(shared.shutdown, shared.kill_timeout);
+            let (unnamed, named) = join(unnamed, core.stop_all()).await;
+            unnamed + named
+        };
+        ctx.wait(stop.into_actor(self).map(|blocked, this, ctx| {
+            if blocked > 0 {
+                tracing::error!(blocked, "killed children still block their threads");
+            }
+            this.state = State::Done;
+            ctx.exit(ExitReason::Shutdown);
+        }));
+    }
 }
 
 impl Actor for DynamicSupervisor {
     type Context = Context<Self>;
 
-    fn started(&mut self, _: &mut Context<Self>) {
-        self.shared.home.store(Some(Arc::new(Arbiter::current())));
-        self.shared.nursery.open();
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        self.shared.nursery.open(&self.lineage);
+        self.state = State::Idle(Box::new(Core::new(CoreSettings {
+            intensity: self.intensity,
+            kill_timeout: self.shared.kill_timeout,
+            seats: Arc::clone(&self.shared.nursery.seats),
+            lineage: self.lineage.clone(),
+            exits: ctx.address().recipient(),
+        })));
     }
 
-    /// The children come first, all at once.
     fn stopping(&mut self, ctx: &mut Context<Self>) -> Running {
         match self.state {
-            State::Empty => return Running::Stop,
-            State::Stopping => {}
-            State::Serving => {
-                self.state = State::Stopping;
-                let nursery = Arc::clone(&self.shared.nursery);
-                let (shutdown, kill_timeout) = (self.shutdown, self.kill_timeout);
-                let stop = async move { nursery.stop_all(shutdown, kill_timeout).await };
-                ctx.wait(stop.into_actor(self).map(|all_ended, this, ctx| {
-                    if !all_ended {
-                        tracing::error!("killed children still block their threads");
-                    }
-                    this.state = State::Empty;
-                    ctx.exit(ExitReason::Shutdown);
-                }));
-            }
+            State::Done | State::New => return Running::Stop,
+            State::Lent => self.stop_requested = true,
+            State::Idle(_) => self.stop_children_and_exit(ctx),
         }
         Running::Continue
     }
@@ -179,7 +229,7 @@ impl Actor for DynamicSupervisor {
 
 impl Drop for DynamicSupervisor {
     fn drop(&mut self) {
-        if self.state != State::Empty {
+        if !matches!(self.state, State::Done) {
             self.shared.nursery.abandon();
         }
     }
@@ -188,166 +238,7 @@ impl Drop for DynamicSupervisor {
 impl fmt::Debug for DynamicSupervisor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DynamicSupervisor")
-            .field("children", &self.shared.nursery.live())
+            .field("children", &self.shared.nursery.seats.taken())
             .finish_non_exhaustive()
     }
-}
-
-/// Starts children under a [`DynamicSupervisor`], from any thread; valid across restarts of the supervisor.
-#[derive(Clone)]
-pub struct DynamicSupervisorRef {
-    supervisor: ChildRef<DynamicSupervisor>,
-    shared: Arc<Shared>,
-}
-
-impl DynamicSupervisorRef {
-    /// Starts a child and waits until its start is complete (OTP: `DynamicSupervisor.start_child`).
-    ///
-    /// The factory runs on the child's arbiter. The child stops by itself once it has nothing to do and nobody holds its
-    /// address or its handle, as every actix actor does.
-    ///
-    /// # Errors
-    ///
-    /// [`StartDynamicError`]: too many children, no supervisor, or a start that failed.
-    pub async fn start_child<A, F>(&self, factory: F) -> Result<DynamicChild<A>, StartDynamicError>
-    where
-        A: Actor<Context = Context<A>>,
-        F: FnOnce() -> A + Send + 'static,
-    {
-        let (sender, started) = oneshot::channel();
-        let child = self.launch(factory, Some(sender))?;
-        started.await.unwrap_or(Err(StartError::ArbiterStopped))?;
-        Ok(child)
-    }
-
-    /// Like [`start_child`](Self::start_child) without waiting for the start: the address takes messages at once.
-    ///
-    /// A start that fails then shows as the child's exit.
-    ///
-    /// # Errors
-    ///
-    /// [`StartDynamicError`]: too many children, or no supervisor.
-    pub fn spawn_child<A, F>(&self, factory: F) -> Result<DynamicChild<A>, StartDynamicError>
-    where
-        A: Actor<Context = Context<A>>,
-        F: FnOnce() -> A + Send + 'static,
-    {
-        self.launch(factory, None)
-    }
-
-    /// Like [`spawn_child`](Self::spawn_child), on the arbiter of the caller: the cheapest start there is.
-    ///
-    /// # Errors
-    ///
-    /// [`StartDynamicError`]: too many children, or no supervisor.
-    ///
-    /// # Panics
-    ///
-    /// Outside of an actix arbiter or a tokio `LocalSet`.
-    pub fn spawn_local<A>(&self, actor: A) -> Result<DynamicChild<A>, StartDynamicError>
-    where
-        A: Actor<Context = Context<A>>,
-    {
-        self.shared.nursery.spawn_local(actor)
-    }
-
-    /// How many children live now.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.shared.nursery.live()
-    }
-
-    /// The handle on the supervisor itself.
-    #[must_use]
-    pub fn supervisor(&self) -> &ChildRef<DynamicSupervisor> {
-        &self.supervisor
-    }
-
-    fn launch<A, F>(
-        &self,
-        factory: F,
-        started: Option<oneshot::Sender<crate::launch::StartResult>>,
-    ) -> Result<DynamicChild<A>, StartDynamicError>
-    where
-        A: Actor<Context = Context<A>>,
-        F: FnOnce() -> A + Send + 'static,
-    {
-        let home = self.shared.home.load();
-        let home = home.as_ref().ok_or(StartDynamicError::NoSupervisor)?;
-        self.shared.nursery.spawn(home, factory, started)
-    }
-}
-
-impl fmt::Debug for DynamicSupervisorRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DynamicSupervisorRef")
-            .field("id", &self.supervisor.id())
-            .field("children", &self.count())
-            .finish()
-    }
-}
-
-/// A running temporary child.
-pub struct DynamicChild<A: Actor> {
-    addr: Addr<A>,
-    control: Arc<Control>,
-}
-
-impl<A: Actor<Context = Context<A>>> DynamicChild<A> {
-    fn new(addr: Addr<A>, control: Arc<Control>) -> Self {
-        Self { addr, control }
-    }
-
-    /// Its address.
-    #[must_use]
-    pub fn addr(&self) -> &Addr<A> {
-        &self.addr
-    }
-
-    /// Stops it with its hooks, reason [`ExitReason::Normal`], and waits for its end.
-    pub async fn stop(&self) -> ExitReason {
-        self.control.send(Signal::Stop);
-        self.control.exited().await
-    }
-
-    /// Ends it without its hooks and waits for its end.
-    pub async fn kill(&self) -> ExitReason {
-        self.control.send(Signal::Kill);
-        self.control.exited().await
-    }
-
-    /// Waits for its end, whatever ends it.
-    pub async fn exited(&self) -> ExitReason {
-        self.control.exited().await
-    }
-}
-
-impl<A: Actor> Clone for DynamicChild<A> {
-    fn clone(&self) -> Self {
-        Self {
-            addr: self.addr.clone(),
-            control: Arc::clone(&self.control),
-        }
-    }
-}
-
-impl<A: Actor> fmt::Debug for DynamicChild<A> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("DynamicChild").field(&self.control).finish()
-    }
-}
-
-/// Why a [`DynamicSupervisorRef`] did not start a child.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum StartDynamicError {
-    /// As many children live as are allowed (OTP: `max_children`).
-    #[error("there are already {0} children, as many as are allowed")]
-    MaxChildren(usize),
-    /// The supervisor is not running.
-    #[error("the supervisor is not running")]
-    NoSupervisor,
-    /// The child did not start.
-    #[error("the child did not start: {0}")]
-    Start(#[from] StartError),
 }

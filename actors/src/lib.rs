@@ -12,25 +12,30 @@ mod intensity;
 mod launch;
 mod monitor;
 mod observer;
+mod partition_supervisor;
 mod placement;
+mod registry;
 mod slot;
 mod start_error;
 mod supervisor;
+mod task_supervisor;
 
 pub use self::{
     child_ref::{CallError, CastError, ChildRef},
     child_spec::{ChildKind, ChildSpec, ChildSpecInfo, Restart, Shutdown},
     driver::{ExitContext, StartAck},
     dynamic_supervisor::{
-        DynamicChild, DynamicSupervisor, DynamicSupervisorRef, DynamicSupervisorSpec,
-        StartDynamicError,
+        DynamicChild, DynamicHandle, DynamicSupervisor, DynamicSupervisorRef,
+        DynamicSupervisorSpec, StartDynamicError, TerminateDynamicError,
     },
     exit::ExitReason,
     intensity::Intensity,
     launch::Init,
     monitor::{Down, Monitor},
     observer::{Observer, SupervisionEvent},
+    partition_supervisor::{PartitionSupervisorRef, PartitionSupervisorSpec},
     placement::{ArbiterPool, Placement},
+    registry::{Address, AlreadyRegistered, Duplicate, DuplicateRegistry, Registry, Unique},
     start_error::{BadSpec, StartError},
     supervisor::{
         AutoShutdown, ChildCounts, ChildInfo, ChildState, CountChildren, DeleteChild,
@@ -38,4 +43,5 @@ pub use self::{
         StartChildError, Strategy, SupervisionTree, Supervisor, SupervisorRef, SupervisorSpec,
         TerminateChild, TerminateChildError, WhichChildren,
     },
+    task_supervisor::{Task, TaskActor, TaskError, TaskHandle, TaskSupervisor},
 };

@@ -126,6 +126,36 @@ impl Lineage {
         });
     }
 
+    /// Whether anybody hears of what happens here.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.observer.is_some() || tracing::enabled!(tracing::Level::DEBUG)
+    }
+
+    /// A child without an id runs; observers get the type of its actor instead.
+    pub(crate) fn unnamed_started(&self, actor: &'static str) {
+        tracing::debug!(supervisor = %self.path, actor, "child started");
+        self.emit(|supervisor| SupervisionEvent::ChildStarted {
+            supervisor,
+            child: actor.into(),
+            incarnation: 1,
+        });
+    }
+
+    /// A child without an id ended.
+    pub(crate) fn unnamed_terminated(&self, actor: &'static str, reason: &ExitReason) {
+        if reason.is_abnormal() && *reason != ExitReason::Killed {
+            tracing::warn!(supervisor = %self.path, actor, %reason, "child terminated");
+        } else {
+            tracing::debug!(supervisor = %self.path, actor, %reason, "child terminated");
+        }
+        self.emit(|supervisor| SupervisionEvent::ChildTerminated {
+            supervisor,
+            child: actor.into(),
+            incarnation: 1,
+            reason: reason.clone(),
+        });
+    }
+
     pub(crate) fn start_failed(&self, child: &Arc<str>, error: &dyn fmt::Display) {
         tracing::error!(supervisor = %self.path, %child, %error, "child did not start");
     }

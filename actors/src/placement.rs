@@ -24,6 +24,9 @@ pub enum Placement {
     Arbiter(ArbiterHandle),
     /// The next arbiter of a pool, in turn.
     Pool(ArbiterPool),
+    /// The arbiter at one place of a pool, counted from 0 and taken modulo its length: whichever is there when the actor
+    /// starts, so that it survives an arbiter that died and was replaced.
+    PoolMember(ArbiterPool, usize),
 }
 
 impl Placement {
@@ -33,6 +36,7 @@ impl Placement {
             Self::Local => None,
             Self::Arbiter(arbiter) => Some(arbiter.clone()),
             Self::Pool(pool) => Some(pool.pick()),
+            Self::PoolMember(pool, index) => Some(pool.get(*index)),
         }
     }
 }

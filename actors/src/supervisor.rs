@@ -11,7 +11,7 @@ mod shutdown;
 mod spec;
 mod strategy;
 
-use std::{fmt, future::Future, pin::Pin, rc::Rc, sync::Arc};
+use std::{fmt, future::Future, pin::Pin, rc::Rc};
 
 use actix::{
     Actor, ActorFutureExt, AsyncContext, AtomicResponse, Context, Handler, Message, MessageResult,
@@ -335,16 +335,7 @@ impl Handler<GetTree> for Supervisor {
         Box::pin(async move {
             let mut trees = Vec::with_capacity(children.len());
             for (blueprint, state) in children {
-                let tree = match blueprint.as_supervisor().filter(ChildRef::is_running) {
-                    Some(supervisor) => supervisor.tree().await,
-                    None => SupervisionTree {
-                        id: Arc::clone(blueprint.id()),
-                        state,
-                        actor: blueprint.info.actor,
-                        children: Vec::new(),
-                    },
-                };
-                trees.push(tree);
+                trees.push(blueprint.tree(state).await);
             }
             trees
         })

@@ -5,8 +5,8 @@ mod support;
 use std::time::Duration;
 
 use actix_otp::{
-    ArbiterPool, DynamicSupervisorRef, DynamicSupervisorSpec, ExitReason, Placement, Shutdown,
-    StartDynamicError, StartError, Strategy, SupervisorRef, SupervisorSpec,
+    ArbiterPool, DynamicSupervisorRef, DynamicSupervisorSpec, ExitReason, Init, Placement,
+    Shutdown, StartDynamicError, StartError, Strategy, SupervisorRef, SupervisorSpec,
 };
 use support::{Journal, Panic, Ping, Worker, paused, settle};
 
@@ -39,7 +39,6 @@ fn a_child_lives_until_it_ends_and_is_then_forgotten() {
             child.exited().await,
             ExitReason::Panicked("told to panic".into())
         );
-        settle().await;
         assert_eq!(children.count(), 0);
         root.shutdown().await;
     });
@@ -57,7 +56,6 @@ fn one_child_more_than_allowed_is_refused_and_its_place_is_free_after_an_exit() 
         let refused = children.start_child(worker("b", &journal)).await;
         assert_eq!(refused.map(drop), Err(StartDynamicError::MaxChildren(1)));
         child.kill().await;
-        settle().await;
         children
             .start_child(worker("b", &journal))
             .await
@@ -82,6 +80,44 @@ fn a_factory_that_panics_is_a_failed_start_and_takes_no_place() {
         assert_eq!(child.expect("accepted").exited().await, reason);
         assert_eq!(children.count(), 0);
         root.shutdown().await;
+    });
+}
+
+#[test]
+fn a_factory_may_fail_or_decline_and_nothing_is_kept() {
+    paused(async {
+        let (root, children) = start(DynamicSupervisorSpec::new().max_children(1)).await;
+        let failed = children.try_start_child::<Worker, _, _>(|| Err("no worker today"));
+        let reason = ExitReason::error("no worker today");
+        assert_eq!(
+            failed.await.map(drop),
+            Err(StartError::Exited(reason).into())
+        );
+        let declined = children.try_start_child::<Worker, &str, _>(|| Ok(Init::Ignore));
+        assert_eq!(declined.await.map(drop), Err(StartDynamicError::Ignored));
+        let journal = Journal::default();
+        let child = children
+            .try_start_child::<_, &str, _>(move || Ok(Init::Run(Worker::new("a", &journal))));
+        let child = child.await.expect("there is room");
+        assert_eq!(child.addr().send(Ping).await.ok(), Some("a"));
+        root.shutdown().await;
+    });
+}
+
+#[test]
+fn it_needs_no_actix_system_where_there_is_a_local_set() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        let (root, children) = start(DynamicSupervisorSpec::new()).await;
+        let child = children.start_child(worker("a", &Journal::default())).await;
+        let child = child.expect("starts");
+        assert_eq!(child.addr().send(Ping).await.ok(), Some("a"));
+        root.shutdown().await;
+        assert_eq!(child.exited().await, ExitReason::Shutdown);
     });
 }
 

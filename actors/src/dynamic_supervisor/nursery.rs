@@ -1,194 +1,233 @@
-//! The temporary children of a dynamic supervisor: one table an arbiter, one small control block a child.
+//! The children without a spec: one table an arbiter, one small control block a child.
 //!
 //! The table is shared, so a start from any thread costs no message to the supervisor; the supervisor opens it when it
 //! starts, empties it when it stops, and kills what is in it when it dies.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use actix::Actor;
-use actix::{Addr, Context, dev::channel};
-use actix_rt::ArbiterHandle;
+use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 use slab::Slab;
-use tokio::sync::{Notify, oneshot};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::timeout,
+};
 
-use super::{DynamicChild, StartDynamicError};
+use super::{error::StartDynamicError, seats::Seats};
 use crate::{
     child_spec::Shutdown,
     control::{Control, Signal},
-    driver::{Attendant, Driver},
     exit::ExitReason,
-    launch::{StartError, StartResult, Started},
+    observer::Lineage,
     placement::ArbiterPool,
 };
 
-/// All temporary children, whichever incarnation of the supervisor started them.
-pub(super) struct Nursery {
+/// All children without a spec, actors and tasks, whichever incarnation of the supervisor started them.
+pub(crate) struct Nursery {
     /// False while the supervisor does not run.
     open: AtomicBool,
-    max_children: usize,
-    live: AtomicUsize,
-    /// Told when the last child is gone.
+    pub(super) seats: Arc<Seats>,
+    /// Told when the last child of a shard is gone.
     emptied: Notify,
     pool: Option<ArbiterPool>,
+    /// Runs starts on the supervisor's own arbiter.
+    home: ArcSwapOption<mpsc::UnboundedSender<Start>>,
     next_shard: AtomicUsize,
     shards: Box<[Shard]>,
+    lineage: OnceLock<Lineage>,
 }
 
 /// The children of one arbiter, so that starts and exits on different threads do not contend.
-type Shard = Mutex<Slab<Arc<Control>>>;
+type Shard = Mutex<Slab<Resident>>;
+
+/// A start on its way to its arbiter.
+type Start = Box<dyn FnOnce() + Send>;
+
+/// What the table holds of a child.
+#[derive(Clone)]
+pub(crate) struct Resident {
+    pub(crate) control: Arc<Control>,
+    /// The Rust type of the actor, or of the future.
+    pub(crate) actor: &'static str,
+}
+
+/// Where a child is in the table; it fits into a word, for every child and every handle has one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Position {
+    shard: u32,
+    key: u32,
+}
 
 impl Nursery {
     pub(super) fn new(max_children: usize, pool: Option<ArbiterPool>) -> Self {
         let shards = pool.as_ref().map_or(1, ArbiterPool::len);
         Self {
             open: AtomicBool::new(false),
-            max_children,
-            live: AtomicUsize::new(0),
+            seats: Arc::new(Seats::new(max_children)),
             emptied: Notify::new(),
             pool,
+            home: ArcSwapOption::empty(),
             next_shard: AtomicUsize::new(0),
             shards: (0..shards).map(|_| Shard::default()).collect(),
+            lineage: OnceLock::new(),
         }
     }
 
-    pub(super) fn open(&self) {
+    /// Called on the supervisor's thread; from now on children are started here.
+    pub(super) fn open(&self, lineage: &Lineage) {
+        // A handle belongs to one place in one tree, so every incarnation of the supervisor has the same lineage.
+        self.lineage.get_or_init(|| lineage.clone());
+        let (home, mut starts) = mpsc::unbounded_channel::<Start>();
+        actix_rt::spawn(async move {
+            while let Some(start) = starts.recv().await {
+                start();
+            }
+        });
+        self.home.store(Some(Arc::new(home)));
         self.open.store(true, Ordering::SeqCst);
     }
 
-    pub(super) fn live(&self) -> usize {
-        self.live.load(Ordering::Acquire)
+    pub(super) fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
     }
 
-    /// Starts a child on the next arbiter of the pool, or on `home` where there is no pool.
-    pub(super) fn spawn<A, F>(
-        self: &Arc<Self>,
-        home: &ArbiterHandle,
-        factory: F,
-        started: Option<oneshot::Sender<StartResult>>,
-    ) -> Result<DynamicChild<A>, StartDynamicError>
-    where
-        A: Actor<Context = Context<A>>,
-        F: FnOnce() -> A + Send + 'static,
-    {
-        let place = self.admit()?;
-        let arbiter = match &self.pool {
-            Some(pool) => pool.get(place.shard),
-            None => home.clone(),
-        };
-        let (child, newborn) = self.conceive(place, started);
-        // Where the arbiter has stopped, the closure is dropped unrun, and with it the place in the table.
-        arbiter.spawn_fn(move || newborn.make_and_run(factory));
-        Ok(child)
+    fn close(&self) {
+        self.open.store(false, Ordering::SeqCst);
+        self.home.store(None);
     }
 
-    /// Starts a child on the arbiter of the caller.
-    pub(super) fn spawn_local<A: Actor<Context = Context<A>>>(
-        self: &Arc<Self>,
-        actor: A,
-    ) -> Result<DynamicChild<A>, StartDynamicError> {
-        let place = self.admit()?;
-        let (child, newborn) = self.conceive(place, None);
-        newborn.run(actor);
-        Ok(child)
-    }
-
-    /// Counts the child in, unless there are too many or nobody would supervise it.
-    fn admit(&self) -> Result<Vacancy, StartDynamicError> {
-        if !self.open.load(Ordering::Acquire) {
+    /// Counts a child in, unless there are too many or nobody would supervise it.
+    pub(super) fn admit(
+        &self,
+        control: &Arc<Control>,
+        actor: &'static str,
+    ) -> Result<Position, StartDynamicError> {
+        if !self.is_open() {
             return Err(StartDynamicError::NoSupervisor);
         }
-        let within = |live| (live < self.max_children).then_some(live + 1);
-        if self
-            .live
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, within)
-            .is_err()
-        {
-            return Err(StartDynamicError::MaxChildren(self.max_children));
-        }
+        self.seats.occupy()?;
         let shard = match self.shards.len() {
             1 => 0,
             shards => self.next_shard.fetch_add(1, Ordering::Relaxed) % shards,
         };
-        Ok(Vacancy { shard })
+        let control = Arc::clone(control);
+        let key = self.shards[shard]
+            .lock()
+            .insert(Resident { control, actor });
+        // A table of 2^32 children would take four terabytes.
+        Ok(Position {
+            shard: shard as u32,
+            key: key as u32,
+        })
     }
 
-    fn conceive<A: Actor<Context = Context<A>>>(
-        self: &Arc<Self>,
-        Vacancy { shard }: Vacancy,
-        started: Option<oneshot::Sender<StartResult>>,
-    ) -> (DynamicChild<A>, Newborn<A>) {
-        let control = Arc::new(Control::default());
-        let key = self.shards[shard].lock().insert(Arc::clone(&control));
-        // A supervisor that closed the table meanwhile may have missed this child.
+    /// Runs a start on the arbiter of its place. Where that has stopped, the start is dropped unrun.
+    pub(crate) fn dispatch(&self, to: Position, start: impl FnOnce() + Send + 'static) {
+        match (&self.pool, &*self.home.load()) {
+            (Some(pool), _) => drop(pool.get(to.shard as usize).spawn_fn(start)),
+            (None, Some(home)) => drop(home.send(Box::new(start))),
+            (None, None) => {}
+        }
+    }
+
+    /// A supervisor that closed the table while a child was admitted may have missed that child.
+    pub(super) fn kill_if_missed(&self, control: &Control) {
         if !self.open.load(Ordering::SeqCst) {
             control.send(Signal::Kill);
         }
-        let (sender, mailbox) = channel::channel(MAILBOX_CAPACITY);
-        let addr = Addr::new(sender);
-        let place = Place {
-            nursery: Arc::clone(self),
-            shard,
-            key,
-            started,
-        };
-        let child = DynamicChild::new(addr, Arc::clone(&control));
-        (
-            child,
-            Newborn {
-                mailbox,
-                control,
-                place,
-            },
-        )
     }
 
-    /// Stops all children at once and waits for them, as `shutdown` says; false when some still block their threads.
-    pub(super) async fn stop_all(&self, shutdown: Shutdown, kill_timeout: Duration) -> bool {
-        self.open.store(false, Ordering::SeqCst);
-        let patience = match shutdown {
-            Shutdown::Kill => Some(Duration::ZERO),
-            Shutdown::Timeout(patience) => Some(patience),
-            Shutdown::Infinity => None,
+    /// Reports that a child runs.
+    pub(super) fn report_start(&self, at: Position) {
+        if let Some(lineage) = self.lineage.get().filter(|lineage| lineage.is_watched())
+            && let Some(shard) = self.shards.get(at.shard as usize)
+            && let Some(actor) = shard.lock().get(at.key as usize).map(|it| it.actor)
+        {
+            lineage.unnamed_started(actor);
+        }
+    }
+
+    /// Frees the place of a child that ended and reports the end, unless it had never begun.
+    pub(super) fn leave(&self, at: Position, reason: &ExitReason, began: bool) {
+        let resident = self.release(at);
+        if let (true, Some(resident), Some(lineage)) = (began, resident, self.lineage.get()) {
+            lineage.unnamed_terminated(resident.actor, reason);
+        }
+    }
+
+    /// Frees a child's place; what was there.
+    pub(super) fn release(&self, at: Position) -> Option<Resident> {
+        let (resident, empty) = {
+            let mut shard = self.shards[at.shard as usize].lock();
+            (shard.try_remove(at.key as usize), shard.is_empty())
         };
+        self.seats.vacate();
+        if empty {
+            self.emptied.notify_waiters();
+        }
+        resident
+    }
+
+    /// The child at a place, if `control` is its own.
+    pub(super) fn find(&self, at: Position, control: &Arc<Control>) -> Option<Resident> {
+        let shard = self.shards.get(at.shard as usize)?.lock();
+        let resident = shard.get(at.key as usize)?;
+        Arc::ptr_eq(&resident.control, control).then(|| resident.clone())
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().len()).sum()
+    }
+
+    pub(super) fn residents(&self) -> Vec<Resident> {
+        let shards = self.shards.iter();
+        shards
+            .flat_map(|shard| {
+                let shard = shard.lock();
+                shard.iter().map(|(_, it)| it.clone()).collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    /// Stops all children at once and waits for them, as `shutdown` says; how many still block their threads.
+    pub(super) async fn stop_all(&self, shutdown: Shutdown, kill_timeout: Duration) -> usize {
+        self.close();
         if shutdown != Shutdown::Kill {
             self.signal_all(Signal::Shutdown);
-            match patience {
-                None => self.emptied().await,
-                Some(patience) => {
-                    let _ = tokio::time::timeout(patience, self.emptied()).await;
-                }
+        }
+        match shutdown {
+            Shutdown::Kill => {}
+            Shutdown::Timeout(patience) => {
+                let _ = timeout(patience, self.emptied()).await;
             }
+            Shutdown::Infinity => self.emptied().await,
         }
-        if self.live() == 0 {
-            return true;
+        if self.len() > 0 {
+            self.signal_all(Signal::Kill);
+            let _ = timeout(kill_timeout, self.emptied()).await;
         }
-        self.signal_all(Signal::Kill);
-        tokio::time::timeout(kill_timeout, self.emptied())
-            .await
-            .is_ok()
+        self.len()
     }
 
     /// Nobody supervises any more: no more starts, and no orphans.
     pub(super) fn abandon(&self) {
-        self.open.store(false, Ordering::SeqCst);
+        self.close();
         self.signal_all(Signal::Kill);
     }
 
     fn signal_all(&self, signal: Signal) {
         for shard in &self.shards {
-            // Woken drivers may end on this very thread's next turn; they need the lock, so it is not held while waking.
+            // A driver that is woken needs the lock when it ends, so it is not held while waking.
             let controls: Vec<_> = shard
                 .lock()
                 .iter()
-                .map(|(_, control)| Arc::clone(control))
+                .map(|(_, resident)| Arc::clone(&resident.control))
                 .collect();
             for control in controls {
                 control.send(signal);
@@ -199,91 +238,10 @@ impl Nursery {
     async fn emptied(&self) {
         loop {
             let emptied = self.emptied.notified();
-            if self.live() == 0 {
+            if self.len() == 0 {
                 return;
             }
             emptied.await;
-        }
-    }
-}
-
-/// actix's own default, in messages.
-const MAILBOX_CAPACITY: usize = 16;
-
-/// A place that was counted but not filled yet.
-struct Vacancy {
-    shard: usize,
-}
-
-/// A child on its way to its arbiter.
-struct Newborn<A: Actor<Context = Context<A>>> {
-    mailbox: channel::AddressReceiver<A>,
-    control: Arc<Control>,
-    place: Place,
-}
-
-impl<A: Actor<Context = Context<A>>> Newborn<A> {
-    fn make_and_run(mut self, factory: impl FnOnce() -> A) {
-        match catch_unwind(AssertUnwindSafe(factory)) {
-            Ok(actor) => self.run(actor),
-            Err(payload) => {
-                let reason = ExitReason::from_panic(&*payload);
-                self.place.exited(&reason, false);
-                self.control.set_exited(reason);
-            }
-        }
-    }
-
-    fn run(self, actor: A) {
-        let Self {
-            mailbox,
-            control,
-            place,
-        } = self;
-        actix_rt::spawn(Driver::new(
-            actor,
-            Context::with_receiver(mailbox),
-            control,
-            place,
-        ));
-    }
-}
-
-/// A child's place in the table; it is free again when this is dropped.
-struct Place {
-    nursery: Arc<Nursery>,
-    shard: usize,
-    key: usize,
-    started: Option<oneshot::Sender<StartResult>>,
-}
-
-impl Attendant for Place {
-    fn started(&mut self) {
-        if let Some(started) = self.started.take() {
-            let _ = started.send(Ok(Started::Running));
-        }
-    }
-
-    fn exited(&mut self, reason: &ExitReason, _: bool) {
-        if reason.is_abnormal() && *reason != ExitReason::Killed {
-            tracing::warn!(%reason, "a temporary child ended");
-        }
-        if let Some(started) = self.started.take() {
-            let _ = started.send(Err(StartError::Exited(reason.clone())));
-        }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let nursery = &self.nursery;
-        let control = nursery.shards[self.shard].lock().try_remove(self.key);
-        // Set already where an actor ran; a child whose arbiter stopped before it began ends here.
-        if let Some(control) = control {
-            control.set_exited(ExitReason::ArbiterStopped);
-        }
-        if nursery.live.fetch_sub(1, Ordering::AcqRel) == 1 {
-            nursery.emptied.notify_waiters();
         }
     }
 }

@@ -120,7 +120,9 @@ pub struct SupervisionTree {
     pub state: ChildState,
     /// The Rust type of the actor.
     pub actor: &'static str,
-    /// Its children in start order; none for a worker.
+    /// How many children it has; a dynamic supervisor counts those too that it does not list.
+    pub child_count: usize,
+    /// Its children in start order; none for a worker, and only those with a spec for a dynamic supervisor.
     pub children: Vec<SupervisionTree>,
 }
 
@@ -128,7 +130,7 @@ impl SupervisionTree {
     fn write_indented(&self, f: &mut fmt::Formatter<'_>, depth: usize) -> fmt::Result {
         let short = self.actor.split('<').next().unwrap_or(self.actor);
         let short = short.rsplit("::").next().unwrap_or(short);
-        writeln!(
+        write!(
             f,
             "{:indent$}{} ({short}): {}",
             "",
@@ -136,6 +138,10 @@ impl SupervisionTree {
             self.state,
             indent = depth * 2
         )?;
+        if self.child_count > self.children.len() {
+            write!(f, ", {} children", self.child_count)?;
+        }
+        writeln!(f)?;
         self.children
             .iter()
             .try_for_each(|child| child.write_indented(f, depth + 1))
@@ -225,6 +231,7 @@ impl SupervisorRef {
             id: self.id().into(),
             state,
             actor: std::any::type_name::<Supervisor>(),
+            child_count: children.len(),
             children,
         }
     }

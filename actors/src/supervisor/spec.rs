@@ -151,12 +151,11 @@ impl SupervisorSpec {
             supervisor: None,
             lineage: Lineage::none(),
         };
-        if let Some(launched) = root.into_blueprint().launch(env) {
-            launched
-                .started
-                .await
-                .unwrap_or(Err(StartError::ArbiterStopped))?;
-        }
+        let launched = root.into_blueprint().launch(env);
+        launched
+            .started
+            .await
+            .unwrap_or(Err(StartError::ArbiterStopped))?;
         Ok(handle)
     }
 

@@ -1,0 +1,361 @@
+//! The children with a spec: what the supervisor does with them, one operation at a time, as plain async functions.
+//!
+//! As with the static [`Supervisor`](crate::Supervisor) an operation that is dropped half-way drops the `Core`, and that
+//! kills the children.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use actix::Recipient;
+use futures_util::future::join_all;
+use tokio::time::{Instant, timeout};
+
+use super::{
+    error::{StartDynamicError, TerminateDynamicError},
+    seats::{Seat, Seats},
+};
+use crate::{
+    child_spec::{Blueprint, ChildKind, ChildSpecInfo, Restart, Shutdown},
+    control::{Control, Signal},
+    exit::ExitReason,
+    intensity::{Intensity, RestartWindow},
+    launch::{ChildExited, LaunchEnv, StartError, Started},
+    observer::Lineage,
+    supervisor::{ChildCounts, ChildInfo, ChildState},
+};
+
+/// What a [`Core`] is made with.
+pub(super) struct CoreSettings {
+    pub(super) intensity: Intensity,
+    pub(super) kill_timeout: Duration,
+    pub(super) seats: Arc<Seats>,
+    pub(super) lineage: Lineage,
+    pub(super) exits: Recipient<ChildExited>,
+}
+
+/// The children with a spec. A key is given out once and grows with every child, so key order is start order.
+pub(super) struct Core {
+    entries: BTreeMap<u64, Entry>,
+    /// The key of a child by [`Blueprint::identity`].
+    by_identity: HashMap<usize, u64>,
+    next_key: u64,
+    settings: CoreSettings,
+    restarts: RestartWindow,
+    born: Instant,
+}
+
+struct Entry {
+    blueprint: Blueprint,
+    life: Life,
+    _seat: Seat,
+}
+
+enum Life {
+    /// Launched, perhaps not yet acknowledged.
+    Alive {
+        control: Arc<Control>,
+        incarnation: u64,
+    },
+    /// Its restart failed and will be tried again.
+    Restarting,
+}
+
+/// How the supervisor goes on after it dealt with an exit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    GoOn,
+    /// A restart failed; try this child again, after what waits in the mailbox.
+    TryAgain(u64),
+    /// Too many restarts: stop the children and exit.
+    Exit,
+}
+
+impl Core {
+    pub(super) fn new(settings: CoreSettings) -> Self {
+        Self {
+            entries: BTreeMap::new(),
+            by_identity: HashMap::new(),
+            next_key: 0,
+            settings,
+            restarts: RestartWindow::default(),
+            born: Instant::now(),
+        }
+    }
+
+    /// Starts a child and waits until its start is complete; nothing is kept of one that did not start.
+    pub(super) async fn start(&mut self, blueprint: Blueprint) -> Result<(), StartDynamicError> {
+        let seat = self.settings.seats.take()?;
+        let key = self.next_key;
+        self.next_key += 1;
+        self.by_identity.insert(blueprint.identity(), key);
+        let entry = Entry {
+            blueprint,
+            life: Life::Restarting,
+            _seat: seat,
+        };
+        self.entries.insert(key, entry);
+        let started = self.launch(key, false).await;
+        if started != Ok(Started::Running) {
+            self.remove(key);
+        }
+        match started? {
+            Started::Running => Ok(()),
+            Started::Ignored => Err(StartDynamicError::Ignored),
+        }
+    }
+
+    /// Ends a child for good.
+    pub(super) async fn terminate(&mut self, identity: usize) -> Result<(), TerminateDynamicError> {
+        let key = self.by_identity.get(&identity).copied();
+        let entry = key
+            .and_then(|key| self.remove(key))
+            .ok_or(TerminateDynamicError::NotFound)?;
+        match self.end(vec![entry]).await {
+            0 => Ok(()),
+            _ => Err(TerminateDynamicError::Unresponsive),
+        }
+    }
+
+    /// Ends all children at once, each by its own rule; how many were killed and still block their threads.
+    pub(super) async fn stop_all(&mut self) -> usize {
+        self.by_identity.clear();
+        let entries = std::mem::take(&mut self.entries);
+        self.end(entries.into_values().collect()).await
+    }
+
+    /// A child ended by itself.
+    pub(super) async fn child_exited(&mut self, exit: ChildExited) -> Next {
+        let ChildExited {
+            key,
+            incarnation,
+            reason,
+        } = exit;
+        let is_current = |entry: &&mut Entry| matches!(entry.life, Life::Alive { incarnation: current, .. } if current == incarnation);
+        // The exit of a child that was ended on request is no news.
+        let Some(entry) = self.entries.get_mut(&key).filter(is_current) else {
+            return Next::GoOn;
+        };
+        entry.life = Life::Restarting;
+        let info = Arc::clone(&entry.blueprint.info);
+        let lineage = &self.settings.lineage;
+        lineage.child_terminated(&info.id, incarnation, &reason);
+        let restarted = match info.restart {
+            Restart::Permanent => true,
+            Restart::Transient => reason.is_abnormal(),
+            Restart::Temporary => false,
+        };
+        if restarted {
+            return self.restart(key, &reason).await;
+        }
+        self.remove(key);
+        Next::GoOn
+    }
+
+    /// Another attempt at a restart that failed, unless the child was ended meanwhile.
+    pub(super) async fn try_again(&mut self, key: u64) -> Next {
+        match self.entries.get(&key).map(|entry| &entry.life) {
+            Some(Life::Restarting) => {
+                let reason = ExitReason::error("its restart failed");
+                self.restart(key, &reason).await
+            }
+            _ => Next::GoOn,
+        }
+    }
+
+    pub(super) fn infos(&self) -> impl Iterator<Item = ChildInfo> {
+        self.entries.values().map(|entry| {
+            let info = &entry.blueprint.info;
+            ChildInfo {
+                id: Arc::clone(&info.id),
+                state: entry.state(),
+                kind: info.kind,
+                actor: info.actor,
+            }
+        })
+    }
+
+    pub(super) fn counts(&self) -> ChildCounts {
+        let of_kind = |kind| {
+            let kinds = self.entries.values().map(|entry| entry.blueprint.info.kind);
+            kinds.filter(|of| *of == kind).count()
+        };
+        let alive = |entry: &&Entry| matches!(entry.life, Life::Alive { .. });
+        ChildCounts {
+            specs: self.entries.len(),
+            active: self.entries.values().filter(alive).count(),
+            supervisors: of_kind(ChildKind::Supervisor),
+            workers: of_kind(ChildKind::Worker),
+        }
+    }
+
+    pub(super) fn spec_info(&self, identity: usize) -> Option<ChildSpecInfo> {
+        let entry = self.entries.get(self.by_identity.get(&identity)?)?;
+        Some(ChildSpecInfo::clone(&entry.blueprint.info))
+    }
+
+    /// What a tree view needs of each child.
+    pub(super) fn blueprints(&self) -> Vec<(Blueprint, ChildState)> {
+        self.entries
+            .values()
+            .map(|entry| (entry.blueprint.clone(), entry.state()))
+            .collect()
+    }
+
+    async fn restart(&mut self, key: u64, reason: &ExitReason) -> Next {
+        let now = self.born.elapsed();
+        if !self.restarts.admit(self.settings.intensity, now) {
+            if let Some(entry) = self.remove(key) {
+                self.settings.lineage.gave_up(entry.blueprint.id(), reason);
+            }
+            return Next::Exit;
+        }
+        match self.launch(key, true).await {
+            Ok(Started::Running) => Next::GoOn,
+            Ok(Started::Ignored) => {
+                self.remove(key);
+                Next::GoOn
+            }
+            Err(_) => Next::TryAgain(key),
+        }
+    }
+
+    /// Starts the next incarnation of a child that does not run.
+    async fn launch(&mut self, key: u64, restarted: bool) -> Result<Started, StartError> {
+        let Some(entry) = self.entries.get_mut(&key) else {
+            return Ok(Started::Ignored);
+        };
+        let (lineage, id) = (&self.settings.lineage, Arc::clone(entry.blueprint.id()));
+        let launched = entry.blueprint.launch(LaunchEnv {
+            supervisor: Some((self.settings.exits.clone(), key)),
+            lineage: lineage.clone(),
+        });
+        // From here on the child dies with the supervisor, even in the middle of its start.
+        entry.life = Life::Alive {
+            control: launched.control,
+            incarnation: launched.incarnation,
+        };
+        let started = launched.started.await;
+        let started = started.unwrap_or(Err(StartError::ArbiterStopped));
+        match &started {
+            Ok(Started::Running) => lineage.child_started(&id, launched.incarnation, restarted),
+            Ok(Started::Ignored) => {}
+            Err(error) => {
+                entry.life = Life::Restarting;
+                lineage.start_failed(&id, error);
+            }
+        }
+        started
+    }
+
+    fn remove(&mut self, key: u64) -> Option<Entry> {
+        let entry = self.entries.remove(&key)?;
+        self.by_identity.remove(&entry.blueprint.identity());
+        Some(entry)
+    }
+
+    /// Ends children that are out of the table already; how many still block their threads.
+    async fn end(&self, entries: Vec<Entry>) -> usize {
+        // Should this future be dropped, the guard kills who has not ended.
+        let entries = Doomed(entries);
+        let mut groups: Vec<(Shutdown, Vec<&Entry>)> = Vec::new();
+        for entry in &entries.0 {
+            let shutdown = entry.blueprint.info.shutdown;
+            match groups.iter_mut().find(|(of, _)| *of == shutdown) {
+                Some((_, group)) => group.push(entry),
+                None => groups.push((shutdown, vec![entry])),
+            }
+        }
+        let ends = groups
+            .iter()
+            .map(|(shutdown, group)| self.end_group(*shutdown, group));
+        join_all(ends).await.into_iter().sum()
+    }
+
+    /// Ends children that share a rule: all are told at once, and one timer serves all.
+    async fn end_group(&self, shutdown: Shutdown, group: &[&Entry]) -> usize {
+        let tell = |signal| group.iter().for_each(|entry| entry.tell(signal));
+        let all_ended = async {
+            for entry in group {
+                entry.exited().await;
+            }
+        };
+        tokio::pin!(all_ended);
+        if shutdown != Shutdown::Kill {
+            tell(Signal::Shutdown);
+        }
+        let in_time = match shutdown {
+            Shutdown::Kill => false,
+            Shutdown::Timeout(patience) => timeout(patience, &mut all_ended).await.is_ok(),
+            Shutdown::Infinity => {
+                (&mut all_ended).await;
+                true
+            }
+        };
+        if !in_time {
+            tell(Signal::Kill);
+            let _ = timeout(self.settings.kill_timeout, &mut all_ended).await;
+        }
+        group.iter().filter(|entry| !self.report_end(entry)).count()
+    }
+
+    /// Reports the end of a child that was told to end; false when it still blocks its thread.
+    fn report_end(&self, entry: &Entry) -> bool {
+        let Life::Alive {
+            control,
+            incarnation,
+        } = &entry.life
+        else {
+            return true;
+        };
+        let (lineage, id) = (&self.settings.lineage, entry.blueprint.id());
+        let reason = control.exit_reason();
+        lineage.child_terminated(id, *incarnation, reason.unwrap_or(&ExitReason::Killed));
+        if reason.is_none() {
+            tracing::error!(child = %id, incarnation, "a killed child still blocks its thread");
+        }
+        reason.is_some()
+    }
+}
+
+impl Entry {
+    fn state(&self) -> ChildState {
+        match self.life {
+            Life::Alive { incarnation, .. } => ChildState::Running { incarnation },
+            Life::Restarting => ChildState::Restarting,
+        }
+    }
+
+    fn tell(&self, signal: Signal) {
+        if let Life::Alive { control, .. } = &self.life {
+            control.send(signal);
+        }
+    }
+
+    /// Waits for the end of a child, if it is alive.
+    async fn exited(&self) {
+        if let Life::Alive { control, .. } = &self.life {
+            control.exited().await;
+        }
+    }
+}
+
+/// Children that are being ended.
+struct Doomed(Vec<Entry>);
+
+impl Drop for Doomed {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|entry| entry.tell(Signal::Kill));
+    }
+}
+
+impl Drop for Core {
+    /// A supervisor that is killed, or dies of a panic, takes its children with it: no orphans.
+    fn drop(&mut self) {
+        for entry in self.entries.values() {
+            entry.tell(Signal::Kill);
+        }
+    }
+}

@@ -1,0 +1,369 @@
+//! Names for actors: [`Registry`].
+//!
+//! An actor registers itself under keys of any type; whoever holds the registry finds it there. A registry is a value
+//! that is handed to those who use it, never a global.
+//!
+//! ```
+//! use actix::prelude::*;
+//! use actix_otp::Registry;
+//!
+//! struct Room(Registry<String, Addr<Room>>, String);
+//!
+//! impl Actor for Room {
+//!     type Context = Context<Self>;
+//!
+//!     fn started(&mut self, ctx: &mut Self::Context) {
+//!         self.0.register(ctx, self.1.clone(), ()).expect("the name is free");
+//!     }
+//! }
+//!
+//! #[actix::main]
+//! async fn main() {
+//!     let rooms = Registry::new();
+//!     let room = Room(rooms.clone(), "lobby".into()).start();
+//!     actix::clock::sleep(std::time::Duration::ZERO).await;
+//!     assert_eq!(rooms.get("lobby"), Some(room));
+//! }
+//! ```
+//!
+//! # How entries end
+//!
+//! An entry belongs to the actor that registered it. The actor's context holds a guard, so its entries vanish when the
+//! context is dropped, however the actor ends: stop, panic, kill, the end of its arbiter. No supervisor is needed for
+//! that. From the moment its mailbox is closed an actor is found no more and holds no unique key; when a supervisor,
+//! a [`Monitor`](crate::Monitor) or a caller hears of its end, its entries are gone.
+//!
+//! A registered actor is reachable. So it does not stop for want of an address, as actix's actors otherwise do, until it
+//! unregisters or the registry is dropped.
+
+mod address;
+mod error;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    borrow::Borrow,
+    fmt,
+    hash::Hash,
+    marker::PhantomData,
+    sync::{Arc, Weak},
+};
+
+use actix::{Actor, Addr, AsyncContext, fut::wrap_future};
+
+use self::table::{Entry, NewGuard, Table};
+pub use self::{address::Address, error::AlreadyRegistered};
+
+/// Names for actors, unique by default; see [`DuplicateRegistry`] for many actors under one key.
+///
+/// `K` is the type of the keys, `T` that of the addresses, [`Addr`] or [`Recipient`](actix::Recipient), and `V` that of a value kept with
+/// each registration. Handles are cheap to clone; the registry lives as long as the last of them.
+///
+/// A lookup takes a short read lock on one of many shards.
+pub struct Registry<K, T, V = (), N = Unique> {
+    table: Arc<Table<K, T, V>>,
+    names: PhantomData<fn() -> N>,
+}
+
+/// A [`Registry`] that takes any number of actors under one key, and one actor any number of times: topics, pools.
+pub type DuplicateRegistry<K, T, V = ()> = Registry<K, T, V, Duplicate>;
+
+/// A [`Registry`] where a key belongs to one live actor at a time.
+#[derive(Clone, Copy, Debug)]
+pub enum Unique {}
+
+/// A [`Registry`] where a key takes any number of actors.
+#[derive(Clone, Copy, Debug)]
+pub enum Duplicate {}
+
+impl<K, T, V, N> Registry<K, T, V, N>
+where
+    K: Hash + Eq + Clone + Send + Sync + 'static,
+    T: Address,
+    V: Send + Sync + 'static,
+{
+    /// A registry without entries.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            table: Arc::new(Table::new()),
+            names: PhantomData,
+        }
+    }
+
+    /// The live entries under a key, in order of registration.
+    #[must_use]
+    pub fn lookup<Q>(&self, key: &Q) -> Vec<(T, V)>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+        V: Clone,
+    {
+        let entries = self.table.live(key);
+        entries
+            .iter()
+            .map(|entry| (entry.address.clone(), entry.value.clone()))
+            .collect()
+    }
+
+    /// Calls a function for each live entry under a key, in the order of registration and on the thread of the caller;
+    /// returns how many there were.
+    ///
+    /// It works on a snapshot and holds no lock, so the function may use the registry. Borrowing the address, it is the
+    /// cheapest way to send.
+    pub fn dispatch<Q>(&self, key: &Q, mut send: impl FnMut(&T, &V)) -> usize
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let entries = self.table.live(key);
+        for entry in &entries {
+            send(&entry.address, &entry.value);
+        }
+        entries.len()
+    }
+
+    /// What a function makes of the live entries, whatever their keys; those for which it gives `None` are left out.
+    ///
+    /// It works on a snapshot, put together shard by shard: entries that come or go meanwhile may be seen or not.
+    pub fn select<R>(&self, mut of: impl FnMut(&K, &T, &V) -> Option<R>) -> Vec<R> {
+        let all = self.table.all();
+        all.iter()
+            .filter_map(|(key, entry)| of(key, &entry.address, &entry.value))
+            .collect()
+    }
+
+    /// The keys an actor has registered, in no particular order, each as often as it was registered.
+    #[must_use]
+    pub fn keys(&self, owner: &T) -> Vec<K> {
+        self.table.keys(owner)
+    }
+
+    /// The values an actor has registered under a key, in order of registration.
+    #[must_use]
+    pub fn values<Q>(&self, owner: &T, key: &Q) -> Vec<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+        V: Clone,
+    {
+        let entries = self.table.owned(owner, key);
+        entries.iter().map(|entry| entry.value.clone()).collect()
+    }
+
+    /// The number of entries; a key counts as often as it is registered.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Removes all entries of the calling actor under a key; how many there were.
+    ///
+    /// With its last entry the actor is no longer kept from stopping for want of an address.
+    pub fn unregister<A, C, Q>(&self, ctx: &mut C, key: &Q) -> usize
+    where
+        A: Actor<Context = C>,
+        C: AsyncContext<A>,
+        T: From<Addr<A>>,
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.unregister_if(ctx, key, |_| true)
+    }
+
+    /// Removes the entries of the calling actor under a key whose value is as wanted; how many there were.
+    pub fn unregister_if<A, C, Q>(
+        &self,
+        ctx: &mut C,
+        key: &Q,
+        mut wanted: impl FnMut(&V) -> bool,
+    ) -> usize
+    where
+        A: Actor<Context = C>,
+        C: AsyncContext<A>,
+        T: From<Addr<A>>,
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let owner = T::from(ctx.address());
+        let owned = self.table.owned(&owner, key);
+        let doomed = owned.iter().filter(|entry| wanted(&entry.value));
+        let doomed: Vec<_> = doomed.map(|entry| entry.id).collect();
+        if doomed.is_empty() {
+            return 0;
+        }
+        self.table.remove(&owner, key, &doomed)
+    }
+
+    fn enter<A, C>(
+        &self,
+        ctx: &mut C,
+        key: K,
+        value: V,
+        unique: bool,
+    ) -> Result<(), Arc<Entry<T, V>>>
+    where
+        A: Actor<Context = C>,
+        C: AsyncContext<A>,
+        T: From<Addr<A>>,
+    {
+        let owner = T::from(ctx.address());
+        let id = self.table.insert(&key, &owner, value, unique)?;
+        if let Some(NewGuard { id, released }) = self.table.note(&owner, key, id) {
+            let guard = Guard {
+                table: Arc::downgrade(&self.table),
+                owner,
+                id,
+            };
+            ctx.spawn(wrap_future(async move {
+                let _guard = guard;
+                // Done when the last entry was unregistered, or the registry is gone.
+                let _ = released.await;
+            }));
+        }
+        Ok(())
+    }
+}
+
+impl<K, T, V> Registry<K, T, V, Unique>
+where
+    K: Hash + Eq + Clone + Send + Sync + 'static,
+    T: Address,
+    V: Send + Sync + 'static,
+{
+    /// Registers the calling actor under a key, until it ends or unregisters.
+    ///
+    /// From `started` it is the way to start an actor under a name: where the name is taken, stop with
+    /// [`exit`](crate::ExitContext::exit) and the start fails.
+    ///
+    /// # Errors
+    ///
+    /// [`AlreadyRegistered`], with the holder, while another actor has the key and lives, or this one has it already. A
+    /// holder that is dead never blocks: the key is taken over.
+    pub fn register<A, C>(&self, ctx: &mut C, key: K, value: V) -> Result<(), AlreadyRegistered<T>>
+    where
+        A: Actor<Context = C>,
+        C: AsyncContext<A>,
+        T: From<Addr<A>>,
+    {
+        self.enter(ctx, key, value, true)
+            .map_err(|held| AlreadyRegistered {
+                holder: held.address.clone(),
+            })
+    }
+
+    /// The live actor that has the key.
+    #[must_use]
+    pub fn get<Q>(&self, key: &Q) -> Option<T>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        Some(self.table.first(key)?.address.clone())
+    }
+
+    /// What a function makes of the live entry under a key. It borrows the address, which is cheaper than a clone.
+    pub fn with<Q, R>(&self, key: &Q, of: impl FnOnce(&T, &V) -> R) -> Option<R>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let entry = self.table.first(key)?;
+        Some(of(&entry.address, &entry.value))
+    }
+
+    /// Replaces the value of the calling actor's entry by what a function makes of it; returns the new one and the old.
+    ///
+    /// The function is not called, and nothing is returned, where the actor does not have the key.
+    pub fn update_value<A, C>(
+        &self,
+        ctx: &mut C,
+        key: &K,
+        update: impl FnOnce(&V) -> V,
+    ) -> Option<(V, V)>
+    where
+        A: Actor<Context = C>,
+        C: AsyncContext<A>,
+        T: From<Addr<A>>,
+        V: Clone,
+    {
+        let owner = T::from(ctx.address());
+        let entry = self.table.owned(&owner, key).pop()?;
+        let new = update(&entry.value);
+        let updated = Entry {
+            id: entry.id,
+            address: owner,
+            value: new.clone(),
+        };
+        self.table.replace(key, Arc::new(updated));
+        Some((new, entry.value.clone()))
+    }
+}
+
+impl<K, T, V> Registry<K, T, V, Duplicate>
+where
+    K: Hash + Eq + Clone + Send + Sync + 'static,
+    T: Address,
+    V: Send + Sync + 'static,
+{
+    /// Registers the calling actor under a key, once more if it is there already, until it ends or unregisters.
+    pub fn register<A, C>(&self, ctx: &mut C, key: K, value: V)
+    where
+        A: Actor<Context = C>,
+        C: AsyncContext<A>,
+        T: From<Addr<A>>,
+    {
+        let entered = self.enter(ctx, key, value, false);
+        debug_assert!(entered.is_ok(), "only unique keys are refused");
+    }
+}
+
+impl<K, T, V, N> Default for Registry<K, T, V, N>
+where
+    K: Hash + Eq + Clone + Send + Sync + 'static,
+    T: Address,
+    V: Send + Sync + 'static,
+{
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<K, T, V, N> Clone for Registry<K, T, V, N> {
+    fn clone(&self) -> Self {
+        Self {
+            table: Arc::clone(&self.table),
+            names: PhantomData,
+        }
+    }
+}
+
+impl<K, T, V, N> fmt::Debug for Registry<K, T, V, N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry").finish_non_exhaustive()
+    }
+}
+
+/// Kept by the context of an actor with entries; drops them with the actor.
+struct Guard<K, T, V>
+where
+    K: Hash + Eq + Clone,
+    T: Address,
+{
+    table: Weak<Table<K, T, V>>,
+    owner: T,
+    id: u64,
+}
+
+impl<K, T, V> Drop for Guard<K, T, V>
+where
+    K: Hash + Eq + Clone,
+    T: Address,
+{
+    fn drop(&mut self) {
+        if let Some(table) = self.table.upgrade() {
+            table.forget(&self.owner, self.id);
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! The page that maps upstream test cases to ours must not name tests that do not exist.
+
+use std::{fs, path::Path};
+
+/// The text of all Rust files below a folder.
+fn sources(folder: &Path) -> String {
+    let mut text = String::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            text += &sources(&path);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            text += &fs::read_to_string(&path).expect("text");
+        }
+    }
+    text
+}
+
+#[test]
+fn every_test_that_the_case_table_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let code = sources(&root.join("tests")) + &sources(&root.join("src"));
+    let page = fs::read_to_string(root.join("tests/DYNAMIC_AND_REGISTRY.md")).expect("the page");
+    let is_test = |name: &&str| {
+        name.matches('_').count() > 3 && name.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+    };
+    // Every second piece between backticks is inside of them.
+    let named: Vec<_> = page.split('`').skip(1).step_by(2).filter(is_test).collect();
+    assert!(named.len() > 100, "the page was read");
+    let exists = |name: &&&str| code.contains(&format!("fn {name}("));
+    let missing: Vec<_> = named.iter().filter(|name| !exists(name)).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+}
