@@ -180,6 +180,10 @@ impl<A: Actor<Context = Context<A>>> ChildRef<A> {
     /// Like [`stop`](Self::stop), but kills the incarnation when it has not ended after `patience`.
     ///
     /// As with [`kill`](Self::kill), a handler that blocks its thread delays the end until it returns.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime with time, which every arbiter has.
     pub async fn stop_or_kill(&self, patience: Duration) -> ExitReason {
         let Some(control) = self.slot.control() else {
             return ExitReason::NotRunning;

@@ -38,7 +38,7 @@ use crate::{
 /// | `Transient` | not restarted | restarted |
 /// | `Temporary` | not restarted, forgotten | not restarted, forgotten |
 ///
-/// From OTP's `supervisor`, "Restart types".
+/// From OTP's `supervisor`, "Restart types". A transient child that is not restarted stays known, not running.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Restart {
     /// Always.
@@ -217,7 +217,8 @@ impl ChildSpec<Supervisor> {
         let id = id.into();
         let path = Arc::clone(&id);
         let factory = move |lineage: &_| Ok(Init::Run(spec.instantiate(lineage, &path)?));
-        Self::with_factory(id, Box::new(factory)).of_supervisor(describe_supervisor)
+        Self::with_factory(id, Box::new(factory))
+            .of_supervisor(|supervisor| Box::pin(async move { supervisor.tree().await }))
     }
 
     /// A nested supervisor whose spec is made anew at each start, and which may fail or decline to start.
@@ -247,13 +248,9 @@ impl ChildSpec<Supervisor> {
             Ok(Init::Ignore) => Ok(Init::Ignore),
             Err(error) => Err(failed(error)),
         };
-        Self::with_factory(id, Box::new(factory)).of_supervisor(describe_supervisor)
+        Self::with_factory(id, Box::new(factory))
+            .of_supervisor(|supervisor| Box::pin(async move { supervisor.tree().await }))
     }
-}
-
-/// The part of the tree below a supervisor that may be restarting.
-fn describe_supervisor(supervisor: ChildRef<Supervisor>) -> BoxFuture<'static, SupervisionTree> {
-    Box::pin(async move { supervisor.tree().await })
 }
 
 /// What a factory's error means for the start.
@@ -281,9 +278,12 @@ impl Blueprint {
         &self.info.id
     }
 
-    /// Starts the next incarnation; `None` where the factory was forgotten.
-    pub(crate) fn launch(&self, env: LaunchEnv) -> Option<Launched> {
-        self.launcher.as_ref().map(|launcher| launcher.launch(env))
+    /// Starts the next incarnation; the start fails where the factory was forgotten.
+    pub(crate) fn launch(&self, env: LaunchEnv) -> Launched {
+        match &self.launcher {
+            Some(launcher) => launcher.launch(env),
+            None => Launched::failed(ExitReason::NotRunning),
+        }
     }
 
     /// Lets go of the factory, and of all that it holds, when there will be no other start.
@@ -308,15 +308,17 @@ impl Blueprint {
 
     /// The child, which stands as `state` says, with everything below it.
     pub(crate) async fn tree(&self, state: ChildState) -> SupervisionTree {
-        match self.place.describe() {
-            Some(tree) => tree.await,
-            None => SupervisionTree {
-                id: Arc::clone(self.id()),
-                state,
-                actor: self.info.actor,
-                child_count: 0,
-                children: Vec::new(),
-            },
+        if matches!(state, ChildState::Running { .. })
+            && let Some(tree) = self.place.describe()
+        {
+            return tree.await;
+        }
+        SupervisionTree {
+            id: Arc::clone(self.id()),
+            state,
+            actor: self.info.actor,
+            child_count: 0,
+            children: Vec::new(),
         }
     }
 }
@@ -334,12 +336,11 @@ impl<A: Actor<Context = Context<A>>> Launch for Arc<Launcher<A>> {
     }
 }
 
-/// A [`Slot`] whose actor type is forgotten, with what its supervisor needs beside the factory.
+/// What is there of a child besides its factory, the actor type forgotten.
 trait Place: Send + Sync {
     fn control(&self) -> Option<Arc<Control>>;
     fn give_up(&self, incarnation: u64);
     fn identity(&self) -> usize;
-    /// `None` where a supervisor below is not there to be asked, and for workers.
     fn describe(&self) -> Option<BoxFuture<'static, SupervisionTree>>;
 }
 
@@ -363,7 +364,6 @@ impl<A: Actor<Context = Context<A>>> Place for Seat<A> {
 
     fn describe(&self) -> Option<BoxFuture<'static, SupervisionTree>> {
         let describe = self.describe?;
-        let supervisor = ChildRef::new(Arc::clone(&self.slot));
-        supervisor.is_running().then(|| describe(supervisor))
+        Some(describe(ChildRef::new(Arc::clone(&self.slot))))
     }
 }

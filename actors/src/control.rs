@@ -74,6 +74,11 @@ impl Control {
         self.wake();
     }
 
+    /// The strongest order so far.
+    pub(crate) fn signal(&self) -> Signal {
+        self.orders().strongest()
+    }
+
     pub(crate) fn orders(&self) -> Orders {
         Orders(self.orders.load(Ordering::Acquire))
     }
@@ -127,7 +132,7 @@ impl Control {
 impl fmt::Debug for Control {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Control")
-            .field("signal", &self.orders().strongest())
+            .field("signal", &self.signal())
             .field("exit", &self.exit.get())
             .finish()
     }

@@ -117,16 +117,13 @@ where
         match polled {
             Err(payload) => Some(ExitReason::from_panic(&*payload)),
             Ok(Poll::Ready(())) => Some(self.reason_for_stop()),
-            Ok(Poll::Pending) => match self.actor.as_mut()?.ctx().state() {
-                // Terminated by a future that it waits for: polled again, it would run `started` once more.
-                ActorState::Stopped => Some(ExitReason::Killed),
-                ActorState::Running => {
-                    // It refused to stop, and with that took its reason back.
+            Ok(Poll::Pending) => {
+                if self.actor.as_mut()?.ctx().state() == ActorState::Running {
+                    // Where it had been asked to stop it refused, and with that took its reason back.
                     self.noted = None;
-                    None
                 }
-                ActorState::Started | ActorState::Stopping => None,
-            },
+                None
+            }
         }
     }
 
@@ -141,7 +138,7 @@ where
             .as_mut()
             .is_some_and(|actor| !actor.ctx().parts().started());
         // An order that came while it was at work counts as well: it may have stopped in that very turn.
-        match self.control.orders().strongest() {
+        match self.control.signal() {
             Signal::Run | Signal::Stop if !terminated => ExitReason::Normal,
             Signal::Shutdown if !terminated => ExitReason::Shutdown,
             _ => ExitReason::Killed,

@@ -84,6 +84,21 @@ pub(crate) struct Launched {
     pub(crate) started: oneshot::Receiver<StartResult>,
 }
 
+impl Launched {
+    /// A start that came to nothing.
+    pub(crate) fn failed(reason: ExitReason) -> Self {
+        let (sender, started) = oneshot::channel();
+        let control = Arc::new(Control::default());
+        control.set_exited(reason.clone());
+        let _ = sender.send(Err(StartError::Exited(reason)));
+        Self {
+            control,
+            incarnation: 0,
+            started,
+        }
+    }
+}
+
 /// A start on its way to its arbiter. Dropped there unused it says that the arbiter stopped, so that nobody waits for
 /// an incarnation that never was.
 struct Awaited(Option<(Arc<Control>, oneshot::Sender<StartResult>)>);
@@ -139,7 +154,7 @@ impl<A: Actor<Context = Context<A>>> Launcher<A> {
             supervisor,
             lineage,
         } = env;
-        if control.orders().strongest() == Signal::Kill {
+        if control.signal() == Signal::Kill {
             control.set_exited(ExitReason::Killed);
             let _ = started.send(Err(StartError::Exited(ExitReason::Killed)));
             return;

@@ -176,6 +176,10 @@ impl<A: Actor<Context = Context<A>>> Slot<A> {
             });
             std::mem::take(&mut *monitors)
         };
+        // Before anybody hears of it: who is told of an end may start the child again at once.
+        if let Some(control) = self.control() {
+            control.set_exited(reason.clone());
+        }
         self.settlement.end(true);
         for monitor in monitors {
             let _ = monitor.send(Down {

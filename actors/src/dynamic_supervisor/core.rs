@@ -228,13 +228,10 @@ impl Core {
             return Ok(Started::Ignored);
         };
         let (lineage, id) = (&self.settings.lineage, Arc::clone(entry.blueprint.id()));
-        let env = LaunchEnv {
+        let launched = entry.blueprint.launch(LaunchEnv {
             supervisor: Some((self.settings.exits.clone(), key)),
             lineage: lineage.clone(),
-        };
-        let Some(launched) = entry.blueprint.launch(env) else {
-            return Ok(Started::Ignored);
-        };
+        });
         // From here on the child dies with the supervisor, even in the middle of its start.
         entry.life = Life::Alive {
             control: launched.control,

@@ -17,8 +17,8 @@ use crate::{
     child_spec::{ChildKind, ChildSpec, ChildSpecInfo, Restart, Shutdown},
     control::{Control, Signal},
     exit::ExitReason,
-    launch::{Init, StartResult, Started},
-    start_error::{BadSpec, StartError},
+    launch::{Init, StartError, StartResult, Started},
+    start_error::BadSpec,
     supervisor::{ChildCounts, ChildInfo, CountChildren, SupervisionTree, WhichChildren},
 };
 

@@ -241,13 +241,10 @@ impl Core {
         if let Some(previous) = blueprint.control() {
             self.await_previous(&previous).await?;
         }
-        let env = LaunchEnv {
+        let launched = blueprint.launch(LaunchEnv {
             supervisor: Some((self.exits.clone(), key)),
             lineage: self.lineage.clone(),
-        };
-        let Some(launched) = blueprint.launch(env) else {
-            return Ok(());
-        };
+        });
         let incarnation = launched.incarnation;
         // From here on the child dies with the supervisor, even in the middle of its start.
         self.children.set_life(

@@ -43,6 +43,9 @@ pub enum AutoShutdown {
 
 /// A recipe for a [`Supervisor`]; start it as a root, or nest it with [`ChildSpec::supervisor`].
 ///
+/// Clones share the handles of their children, and a child never runs twice: while one clone runs, the start of another
+/// fails.
+///
 /// ```
 /// use std::time::Duration;
 /// use actix::prelude::*;
@@ -151,12 +154,11 @@ impl SupervisorSpec {
             supervisor: None,
             lineage: Lineage::none(),
         };
-        if let Some(launched) = root.into_blueprint().launch(env) {
-            launched
-                .started
-                .await
-                .unwrap_or(Err(StartError::ArbiterStopped))?;
-        }
+        let launched = root.into_blueprint().launch(env);
+        launched
+            .started
+            .await
+            .unwrap_or(Err(StartError::ArbiterStopped))?;
         Ok(handle)
     }
 

@@ -57,7 +57,7 @@ impl<F: Future> Run<F> {
         let outcome = poll_fn(|cx| {
             let control = &report.control;
             control.attach_driver(cx.waker());
-            match control.orders().strongest() {
+            match control.signal() {
                 Signal::Run => {}
                 Signal::Stop => return Poll::Ready(Err(ExitReason::Normal)),
                 Signal::Shutdown => return Poll::Ready(Err(ExitReason::Shutdown)),

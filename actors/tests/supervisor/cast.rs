@@ -210,6 +210,14 @@ impl Actor for Leaver {
     }
 }
 
+impl Handler<ExitWith> for Leaver {
+    type Result = ();
+
+    fn handle(&mut self, ExitWith(reason): ExitWith, ctx: &mut Context<Self>) {
+        ctx.exit(reason);
+    }
+}
+
 /// Every start of a gated child waits for the test's verdict.
 pub(crate) struct Gate {
     requests: mpsc::UnboundedReceiver<Request>,

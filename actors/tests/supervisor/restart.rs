@@ -1,10 +1,12 @@
 //! Restart types: which exits are followed by a restart, and what stays known afterwards.
 
+use std::time::Duration;
+
 use actix_otp::{ExitReason, Restart, Strategy};
 
 use crate::{
-    cast::{Act, counts, exit_and_settle, scripted, start, supervisor, which, workers},
-    support::{Journal, Panic, Worker, paused, settle},
+    cast::{Act, Leaver, counts, exit_and_settle, scripted, start, supervisor, which, workers},
+    support::{ExitWith, Journal, Panic, Worker, paused, settle},
 };
 
 /// What is listed after a child of this type ended with this reason.
@@ -147,12 +149,8 @@ fn a_restart_at_which_the_child_declines_is_one_charge_and_leaves_it_stopped() {
 #[test]
 fn the_last_word_about_the_reason_counts() {
     paused(async {
-        let spec = crate::cast::Leaver::spec(
-            "a",
-            Some(ExitReason::error("unclean")),
-            None,
-            &Journal::default(),
-        );
+        let unclean = Some(ExitReason::error("unclean"));
+        let spec = Leaver::spec("a", unclean, None, &Journal::default());
         let child = spec.child_ref();
         let root = start(supervisor(Strategy::OneForOne, 1).child(spec)).await;
         assert_eq!(child.stop().await, ExitReason::error("unclean"));
@@ -164,17 +162,15 @@ fn the_last_word_about_the_reason_counts() {
 #[test]
 fn an_actor_that_refuses_to_stop_takes_its_reason_back() {
     paused(async {
-        let spec = Worker::stubborn("a", &Journal::default()).restart(Restart::Transient);
+        // It refuses the first time, and would stop by itself only after ages.
+        let ages = Some(Duration::from_secs(1 << 30));
+        let spec = Leaver::spec("a", None, ages, &Journal::default());
         let child = spec.child_ref();
         let root = start(supervisor(Strategy::OneForOne, 1).child(spec)).await;
-        exit_and_settle(&child, ExitReason::error("changed its mind")).await;
+        let exit = child.call(ExitWith(ExitReason::error("changed its mind")));
+        assert_eq!(exit.await, Ok(()));
         assert_eq!(child.incarnation(), Some(1));
-        let down = child.monitor();
-        let _ = child.call(Panic).await;
-        assert_eq!(
-            down.await.reason,
-            ExitReason::Panicked("told to panic".into())
-        );
+        assert_eq!(child.stop().await, ExitReason::Normal);
         root.shutdown().await;
     });
 }

@@ -14,7 +14,7 @@ use std::{
 
 use actix::prelude::*;
 use actix_otp::{
-    ArbiterPool, CallError, ChildRef, ChildSpec, ExitReason, Intensity, Placement, Restart,
+    ArbiterPool, CallError, ChildRef, ChildSpec, ExitReason, Intensity, Placement,
     RestartChildError, Shutdown, StartError, Strategy, SupervisorSpec, TerminateChildError,
 };
 use futures_util::FutureExt;
@@ -277,27 +277,27 @@ fn a_child_placed_on_one_arbiter_that_died_uses_up_the_budget() {
 fn a_start_on_an_arbiter_that_died_fails_at_once_however_often_it_is_tried() {
     paused(async {
         let arbiter = Arbiter::new();
-        let handle = arbiter.handle();
+        let placement = Placement::Arbiter(arbiter.handle());
+        let (spec, _) = Blocker::spec(placement.clone());
+        let spec = spec.shutdown(Shutdown::Infinity);
+        let root = start(supervisor(Strategy::OneForOne, 9).child(spec)).await;
+        root.terminate_child("blocker").await.expect("ends");
         arbiter.stop();
         arbiter.join().expect("an orderly end");
-        let root = start(supervisor(Strategy::OneForOne, 9)).await;
-        let spec = |restart| {
-            let (spec, _) = Blocker::spec(Placement::Arbiter(handle.clone()));
-            spec.restart(restart)
-        };
+
         let before = Instant::now();
         for _ in 0..3 {
-            let answer = root.start_child(spec(Restart::Permanent)).await.map(drop);
-            let error = answer.expect_err("nobody runs it");
             assert_eq!(
-                error.to_string(),
-                "child `blocker` did not start: its arbiter has stopped"
+                root.restart_child("blocker").await,
+                Err(RestartChildError::Start {
+                    id: "blocker".into(),
+                    error: StartError::ArbiterStopped
+                })
             );
         }
-        let on_dead = SupervisorSpec::new(Strategy::OneForOne);
-        let root_on_dead = on_dead.start_on("root", Placement::Arbiter(handle.clone()));
+        let tree = SupervisorSpec::new(Strategy::OneForOne);
         assert_eq!(
-            root_on_dead.await.map(drop),
+            tree.start_on("root", placement).await.map(drop),
             Err(StartError::ArbiterStopped)
         );
         assert_eq!(before.elapsed(), Duration::ZERO);
