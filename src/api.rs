@@ -295,8 +295,12 @@ impl GenApiBuilder {
             settings.rate_limiter.clone(),
             telemetry.clone(),
         )?;
-        let worker_pools =
-            WorkerPools::new(settings.async_pool, settings.stream_pool, &clock, None);
+        let worker_pools = WorkerPools::new(
+            settings.async_pool,
+            settings.stream_pool,
+            &clock,
+            Some(Arc::new(telemetry.clone())),
+        );
         let functions = Arc::new(functions);
         let table = Arc::new(ConfigTable::new(
             Arc::clone(&functions),
