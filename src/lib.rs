@@ -76,6 +76,7 @@ mod response_sink;
 pub mod settings;
 pub mod stream;
 pub mod telemetry;
+mod text_table;
 pub mod worker_pool;
 
 pub use self::{
