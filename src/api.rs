@@ -1,5 +1,7 @@
 //! The engine as a whole: build it, start it, ask it, stop it.
 
+mod status;
+
 use std::{fmt, future::Future, io, sync::Arc, time::Duration};
 
 use actix::Recipient;
