@@ -1,5 +1,7 @@
 //! The engine as a whole: build it, start it, ask it, stop it.
 
+mod status;
+
 use std::{fmt, future::Future, io, sync::Arc, time::Duration};
 
 use actix::Recipient;
@@ -295,8 +297,12 @@ impl GenApiBuilder {
             settings.rate_limiter.clone(),
             telemetry.clone(),
         )?;
-        let worker_pools =
-            WorkerPools::new(settings.async_pool, settings.stream_pool, &clock, None);
+        let worker_pools = WorkerPools::new(
+            settings.async_pool,
+            settings.stream_pool,
+            &clock,
+            Some(Arc::new(telemetry.clone())),
+        );
         let functions = Arc::new(functions);
         let table = Arc::new(ConfigTable::new(
             Arc::clone(&functions),

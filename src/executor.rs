@@ -46,6 +46,7 @@ use crate::{
     call::{callback::Callbacks, retry::Backoff},
     clock::Clock,
     config::{ConfigTable, Route},
+    diagnostics::{Count, Counters, Now, Statistics},
     function::{Functions, RequestInfo},
     hooks::Hooks,
     model::{Request, Response},
@@ -67,6 +68,8 @@ pub(crate) struct Pipeline {
     /// Runs what goes on after the acknowledgement.
     pub(crate) pool: ArbiterPool,
     pub(crate) telemetry: Telemetry,
+    /// When the engine was made, by its clock.
+    started: Duration,
     in_flight: InFlight,
     callbacks: Arc<Callbacks>,
     hooks: Arc<Hooks>,
@@ -117,8 +120,10 @@ impl Pipeline {
                 telemetry.clone(),
             )),
             callbacks,
+            started: clock.now(),
             attempts: Arc::new(Attempts {
                 clock,
+                counters: Counters::new(),
                 telemetry: telemetry.clone(),
                 runtime,
                 backoff: Backoff::default(),
@@ -130,6 +135,24 @@ impl Pipeline {
     /// The runtime of one of the engine's threads.
     pub(crate) fn runtime(&self) -> &Handle {
         &self.attempts.runtime
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.attempts.clock
+    }
+
+    /// How many requests are being worked on.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.count()
+    }
+
+    pub(crate) fn statistics(&self) -> Statistics {
+        let now = Now {
+            uptime: self.clock().now().saturating_sub(self.started),
+            in_flight: self.in_flight(),
+            open_streams: self.streams.count(),
+        };
+        Statistics::new(&self.attempts.counters, &now)
     }
 
     /// Answers a request; its later responses are in the reply.
@@ -150,6 +173,7 @@ impl Pipeline {
         match Request::decode(payload, self.settings.requests.max_payload_bytes) {
             Ok(request) => self.execute(request).await,
             Err(error) => {
+                self.attempts.counters.count(Count::Undecodable);
                 let request_id = respond::request_id_of(payload, &error);
                 Reply::now(respond::undecodable(request_id, &error))
             }

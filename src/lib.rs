@@ -31,7 +31,7 @@
 //! | declare and check arguments | [`arguments`] |
 //! | send requests as typed messages | [`Execute`] to [`GenApi::executor`] |
 //! | stream results, stop a stream | [`function::StreamHandle`], [`stream`], [`GenApi::stop_stream`] |
-//! | see what runs | [`GenApi::supervision_tree`] |
+//! | see what runs, and how it is doing | [`diagnostics`], [`GenApi::health_check`], [`GenApi::call_flow`] |
 //! | hear what happens: events, spans, metrics | [`telemetry`], [`GenApi::telemetry`] |
 //!
 //! # Response modes
@@ -64,6 +64,7 @@ pub mod arguments;
 pub mod call;
 pub mod clock;
 pub mod config;
+pub mod diagnostics;
 mod executor;
 pub mod function;
 pub mod hooks;
@@ -76,6 +77,7 @@ mod response_sink;
 pub mod settings;
 pub mod stream;
 pub mod telemetry;
+mod text_table;
 pub mod worker_pool;
 
 pub use self::{

@@ -493,6 +493,29 @@ async fn a_pool_that_is_watched_tells_of_its_tasks_and_its_circuit() {
 }
 
 #[tokio::test]
+async fn async_and_stream_calls_are_told_as_tasks_of_their_pools() {
+    let api = stream_engine().await;
+    let later = FunConfig::builder("svc", "later").call("T", "vanishes");
+    let later = later.local().asynchronous().build().expect("valid");
+    api.config_db().add(later).await.expect("it is valid");
+    let mut heard = hear(api.telemetry(), Family::WorkerPool, |event| match event {
+        Event::WorkerPool(WorkerPoolEvent::TaskStart { pool, .. }) => format!("start {pool}"),
+        Event::WorkerPool(WorkerPoolEvent::TaskStop { pool, outcome, .. }) => {
+            format!("stop {pool} {}", outcome.as_str())
+        }
+        other => format!("unexpected: {other:?}"),
+    });
+    let _ = api.execute(request("numbers")).await.collect().await;
+    assert_eq!(heard.recv().await.as_deref(), Some("start stream"));
+    assert_eq!(heard.recv().await.as_deref(), Some("stop stream success"));
+    // The function wants a stream handle, which an async call has not.
+    let _ = api.execute(request("later")).await.collect().await;
+    assert_eq!(heard.recv().await.as_deref(), Some("start async"));
+    assert_eq!(heard.recv().await.as_deref(), Some("stop async failed"));
+    api.stop().await;
+}
+
+#[tokio::test]
 async fn every_change_of_the_configs_is_told_and_a_refused_one_is_not() {
     let api = start(engine(Functions::new(), [])).await;
     let mut heard = hear(api.telemetry(), Family::Config, |event| {

@@ -70,6 +70,11 @@ impl Route {
         }
     }
 
+    /// Whether it may be called.
+    pub(crate) fn enabled(&self) -> bool {
+        self.enabled
+    }
+
     pub(super) fn version(&self) -> Option<&str> {
         self.rank.as_ref().map(VersionRank::as_str)
     }

@@ -281,6 +281,30 @@ impl ConfigTable {
         list
     }
 
+    /// Everything that is stored, by service and request type, and each in version order.
+    pub(crate) fn routes(&self) -> Vec<Arc<Route>> {
+        let apis = self.apis.pin();
+        let mut apis: Vec<_> = apis.iter().collect();
+        apis.sort_unstable_by_key(|(key, _)| (&key.service, &key.request_type));
+        let routes = apis.iter().flat_map(|(_, versions)| versions.iter());
+        routes.cloned().collect()
+    }
+
+    /// The versions of one API, in version order.
+    pub(crate) fn routes_of(&self, service: &str, request_type: &str) -> Vec<Arc<Route>> {
+        let all = self.read(service, request_type, |versions| {
+            Ok(versions.iter().cloned().collect())
+        });
+        all.unwrap_or_default()
+    }
+
+    /// Whether this process has the function.
+    pub(crate) fn has_function(&self, function: &Mfa) -> bool {
+        self.functions
+            .get(&function.module, &function.function)
+            .is_some()
+    }
+
     fn write_existing(
         &self,
         service: &str,

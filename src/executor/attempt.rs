@@ -10,6 +10,7 @@ use crate::{
     call::{local, retry::Backoff},
     clock::Clock,
     config::Route,
+    diagnostics::{Count, Counters},
     function::{Call, Outcome, RequestInfo, StreamHandle},
     model::Nodes,
     telemetry::{ExecutorEvent, Family, Reason, RequestTags, Telemetry},
@@ -27,6 +28,7 @@ pub(super) struct Input {
 pub(super) struct Attempts {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) telemetry: Telemetry,
+    pub(super) counters: Counters,
     /// A runtime that is always there, whatever thread a request comes from.
     pub(super) runtime: Handle,
     pub(super) backoff: Backoff,
@@ -56,6 +58,7 @@ impl Attempts {
                 Err(error) if error.may_be_retried() && attempt < retries => {
                     attempt += 1;
                     tracing::debug!(function = %route.config.mfa, attempt, %error, "a call is retried");
+                    self.counters.count(Count::Retry);
                     let pause = self.backoff.pause(attempt, &mut rand::rng());
                     self.telemetry
                         .emit(Family::Executor, || ExecutorEvent::Retry {
@@ -68,6 +71,7 @@ impl Attempts {
                     self.clock.sleep(pause).await;
                 }
                 Err(error) if error.may_be_retried() => {
+                    self.counters.count(Count::RetriesExhausted);
                     self.telemetry
                         .emit(Family::Executor, || ExecutorEvent::RetryExhausted {
                             request,

@@ -14,6 +14,11 @@ pub(super) struct InFlight {
 pub(super) struct Place<'a>(&'a InFlight);
 
 impl InFlight {
+    /// How many are being worked on.
+    pub(super) fn count(&self) -> usize {
+        self.now.load(Ordering::Relaxed)
+    }
+
     /// Refuses at once where `max` are in flight already; `None` for no limit.
     pub(super) fn enter(&self, max: Option<usize>) -> Result<Place<'_>, RequestError> {
         let place = Place(self);

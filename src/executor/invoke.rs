@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     config::Route,
+    diagnostics::Count,
     function::{Outcome, stream_channel},
     model::{Response, ResponseType},
     response_sink::ResponseSink,
@@ -148,7 +149,10 @@ impl Pipeline {
             .stream_supervisor
             .spawn_child(move || StreamCall::new(work))
         {
-            Ok(_) => Ok(reply),
+            Ok(_) => {
+                self.attempts.counters.count(Count::StreamOpened);
+                Ok(reply)
+            }
             Err(refused) if reply.response.is_some() => {
                 Err(RequestError::Busy(refused.to_string()))
             }

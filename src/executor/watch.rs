@@ -102,6 +102,7 @@ impl<'p> Watch<'p> {
 
     fn close(&mut self, outcome: Outcome) {
         self.open = false;
+        self.pipeline.attempts.counters.request(outcome);
         self.record("outcome", outcome.as_str());
     }
 

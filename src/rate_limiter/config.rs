@@ -1,8 +1,11 @@
 //! The whole configuration of the rate limiter, and a change to a part of it.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
-use super::limit::{ApiLimit, InvalidLimit, RateLimit};
+use super::limit::{ApiLimit, InvalidLimit, LimitKey, RateLimit};
+use crate::text_table::TextTable;
 
 /// Everything the rate limiter can be told (SPEC section 6). Without limits everything passes.
 ///
@@ -38,6 +41,35 @@ impl Default for RateLimitConfig {
             api_limits: Vec::new(),
             sweep_interval_ms: 60_000,
         }
+    }
+}
+
+impl fmt::Display for RateLimitConfig {
+    /// The switches in a line, and a table of the limits in the order in which they are judged.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let on = if self.enabled { "on" } else { "off" };
+        let fail = if self.fail_open { "open" } else { "closed" };
+        let sweep = self.sweep_interval_ms;
+        writeln!(
+            f,
+            "rate limiting {on}, fails {fail}, sweeps every {sweep} ms"
+        )?;
+        let mut table = TextTable::new()
+            .text("scope")
+            .text("key")
+            .number("requests")
+            .number("window ms");
+        let mut row = |scope: &str, key: &LimitKey, max: u32, window: u64| {
+            table.row([scope, key.as_str(), &max.to_string(), &window.to_string()]);
+        };
+        for limit in &self.global_limits {
+            row("global", &limit.key, limit.max_requests, limit.window_ms);
+        }
+        for limit in &self.api_limits {
+            let scope = format!("{}/{}", limit.service, limit.request_type);
+            row(&scope, &limit.key, limit.max_requests, limit.window_ms);
+        }
+        table.fmt(f)
     }
 }
 

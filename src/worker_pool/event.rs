@@ -125,6 +125,12 @@ pub enum PoolEvent {
 pub trait PoolObserver: Send + Sync + 'static {
     /// Called for each event.
     fn observe(&self, event: &PoolEvent);
+
+    /// Whether it wants events at the moment; while it does not, none are made for it and no clock is read. Always, unless
+    /// an observer knows better.
+    fn listens(&self) -> bool {
+        true
+    }
 }
 
 impl<F: Fn(&PoolEvent) + Send + Sync + 'static> PoolObserver for F {

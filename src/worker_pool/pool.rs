@@ -217,9 +217,16 @@ impl State {
 }
 
 impl Shared {
+    /// Who watches at the moment.
+    fn listener(&self) -> Option<&dyn PoolObserver> {
+        self.observer
+            .as_deref()
+            .filter(|observer| observer.listens())
+    }
+
     /// The time now, where somebody watches.
     pub(super) fn watched_now(&self) -> Option<Duration> {
-        self.observer.is_some().then(|| self.clock.now())
+        self.listener().map(|_| self.clock.now())
     }
 
     /// Asks the places something, under the lock; wakers may come out, and are dropped outside of it.
@@ -295,7 +302,7 @@ impl Shared {
     }
 
     pub(super) fn emit(&self, event: impl FnOnce(Arc<str>) -> PoolEvent) {
-        let Some(observer) = &self.observer else {
+        let Some(observer) = self.listener() else {
             return;
         };
         let event = event(Arc::clone(&self.name));

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::circuit_breaker::CircuitState;
+use crate::text_table::TextTable;
 
 /// A pool at one moment; all numbers are of the same moment (SPEC section 14).
 ///
@@ -43,7 +44,7 @@ pub struct PoolStatus {
 }
 
 impl PoolStatus {
-    fn cells(&self) -> [String; COLUMNS] {
+    fn cells(&self) -> [String; 12] {
         let circuit = match self.circuit {
             CircuitState::Open => format!("open for {} ms", self.retry_after_ms),
             other => other.to_string(),
@@ -67,7 +68,7 @@ impl PoolStatus {
 
 impl fmt::Display for PoolStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_table(f, &[self])
+        table([self]).fmt(f)
     }
 }
 
@@ -85,51 +86,32 @@ pub struct PoolsStatus {
 
 impl fmt::Display for PoolsStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_table(f, &[&self.async_pool, &self.stream_pool])
+        table([&self.async_pool, &self.stream_pool]).fmt(f)
     }
 }
 
-const COLUMNS: usize = 12;
-
-const HEADER: [&str; COLUMNS] = [
-    "pool",
-    "places",
-    "idle",
-    "busy",
-    "queue",
-    "queued",
-    "executed",
-    "failed",
-    "errors",
-    "cancelled",
-    "rejected",
-    "circuit",
-];
-
-/// Texts, which are the first and the last column, are aligned left and numbers right; the last line has no line break.
-fn write_table(f: &mut fmt::Formatter<'_>, pools: &[&PoolStatus]) -> fmt::Result {
-    let header = HEADER.map(str::to_owned);
-    let rows: Vec<_> = std::iter::once(header)
-        .chain(pools.iter().map(|pool| pool.cells()))
-        .collect();
-    let widths: [usize; COLUMNS] = std::array::from_fn(|column| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-    });
-    for (line, row) in rows.iter().enumerate() {
-        if line > 0 {
-            f.write_str("\n")?;
-        }
-        for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
-            match column {
-                0 => write!(f, "{cell:<width$}")?,
-                // Nothing follows it, so it needs no padding.
-                _ if column + 1 == COLUMNS => write!(f, "  {cell}")?,
-                _ => write!(f, "  {cell:>width$}")?,
-            }
-        }
+fn table<'a>(pools: impl IntoIterator<Item = &'a PoolStatus>) -> TextTable {
+    let numbers = [
+        "places",
+        "idle",
+        "busy",
+        "queue",
+        "queued",
+        "executed",
+        "failed",
+        "errors",
+        "cancelled",
+        "rejected",
+    ];
+    let table = TextTable::new().text("pool");
+    let mut table = numbers
+        .into_iter()
+        .fold(table, TextTable::number)
+        .text("circuit");
+    for pool in pools {
+        table.row(pool.cells());
     }
-    Ok(())
+    table
 }
 
 #[cfg(test)]

@@ -8,6 +8,10 @@ impl PoolObserver for Telemetry {
     fn observe(&self, event: &PoolEvent) {
         self.emit(Family::WorkerPool, || told(event));
     }
+
+    fn listens(&self) -> bool {
+        Self::listens(self, Family::WorkerPool)
+    }
 }
 
 fn told(event: &PoolEvent) -> WorkerPoolEvent<'_> {
