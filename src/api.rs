@@ -12,11 +12,16 @@ use actix_otp::{
 use tokio::{runtime::Handle, sync::oneshot};
 
 use crate::{
+    call::callback::Callbacks,
     clock::{Clock, SystemClock},
-    config::{AddError, ConfigDb, ConfigDbRef, ConfigTable},
+    config::{
+        AddError, ConfigDb, ConfigDbRef, ConfigTable, FailedConfigs, Puller, PullerRef, Pulls,
+        Pushes, Receiver, ReceiverRef,
+    },
     executor::{Executor, Pipeline, PipelineParts, Reply},
-    function::{ApiFunction, Functions, FunctionsError},
-    model::{FunConfig, Request, Response},
+    function::{ApiFunction, Functions, FunctionsError, Outcome},
+    model::{FunConfig, InvalidConfig, Mfa, Request, Response},
+    node::{NoTransport, NodeClient, NodeResolver, NodeSelector, ResolveNodes, SelectNode},
     rate_limiter::{InvalidLimit, RateLimiter, RateLimiterActor},
     settings::{InvalidSettings, Settings},
     stream::{LiveStreams, UnknownStream},
@@ -61,6 +66,9 @@ pub struct GenApi {
 struct Engine {
     pipeline: Arc<Pipeline>,
     config_db: ConfigDbRef,
+    puller: PullerRef,
+    receiver: ReceiverRef,
+    failed: FailedConfigs,
     executors: Vec<ChildRef<Executor>>,
     root: SupervisorRef,
 }
@@ -117,6 +125,30 @@ impl GenApi {
     #[must_use]
     pub fn config_db(&self) -> &ConfigDbRef {
         &self.engine.config_db
+    }
+
+    /// The puller: which services' configs are fetched, and how that goes (SPEC section 12).
+    #[must_use]
+    pub fn puller(&self) -> &PullerRef {
+        &self.engine.puller
+    }
+
+    /// The receiver of pushed configs (SPEC section 13).
+    #[must_use]
+    pub fn receiver(&self) -> &ReceiverRef {
+        &self.engine.receiver
+    }
+
+    /// The configs that were rejected in the last 24 hours, with their reasons (SPEC section 11).
+    #[must_use]
+    pub fn failed_configs(&self) -> &FailedConfigs {
+        &self.engine.failed
+    }
+
+    /// How nodes are chosen; for looking at its tables, the choice of a request is part of its way (SPEC section 8).
+    #[must_use]
+    pub fn node_selector(&self) -> &NodeSelector {
+        self.engine.pipeline.selector()
     }
 
     /// The rate limits: checked on the way of every request, changed at runtime (SPEC section 6).
@@ -215,6 +247,28 @@ pub struct GenApiBuilder {
     settings: Settings,
     clock: Option<Arc<dyn Clock>>,
     telemetry: Telemetry,
+    node_client: Option<SharedClient>,
+    node_selectors: Vec<NamedSelector>,
+}
+
+/// The transport, without a `Debug` form of its own.
+struct SharedClient(Arc<dyn NodeClient>);
+
+impl fmt::Debug for SharedClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NodeClient")
+    }
+}
+
+struct NamedSelector {
+    name: String,
+    selector: Box<dyn FnOnce(&NodeSelector, String) + Send>,
+}
+
+impl fmt::Debug for NamedSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NodeSelector({:?})", self.name)
+    }
 }
 
 impl GenApiBuilder {
@@ -248,6 +302,21 @@ impl GenApiBuilder {
         self
     }
 
+    /// The transport to service nodes (SPEC section 19); without one, no other node can be reached.
+    pub fn node_client(mut self, client: impl NodeClient) -> Self {
+        self.node_client = Some(SharedClient(Arc::new(client)));
+        self
+    }
+
+    /// A selector for configs whose `choose_node_mode` is `{"custom": name}` (SPEC section 8).
+    pub fn node_selector(mut self, name: impl Into<String>, selector: impl SelectNode) -> Self {
+        self.node_selectors.push(NamedSelector {
+            name: name.into(),
+            selector: Box::new(move |selectors, name| selectors.register(name, selector)),
+        });
+        self
+    }
+
     /// The clock for timeouts; the default is the real one. For tests.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = Some(clock);
@@ -274,6 +343,8 @@ impl GenApiBuilder {
             settings,
             clock,
             telemetry,
+            node_client,
+            node_selectors,
         } = self;
         settings.validate()?;
         for function in api_functions {
@@ -309,13 +380,49 @@ impl GenApiBuilder {
             settings.security.function_allowlist.clone(),
             settings.arguments,
         ));
+        let callbacks = Arc::new(Callbacks::new(
+            functions,
+            Arc::clone(&clock),
+            runtime.clone(),
+        ));
+        let client = node_client.map_or_else(|| Arc::new(NoTransport) as _, |client| client.0);
+        let resolver = NodeResolver::new(
+            registered_resolvers(&callbacks, &settings),
+            Arc::clone(&clock),
+            settings.nodes.clone(),
+        );
+        let selector = NodeSelector::new(resolver.clone());
+        for named in node_selectors {
+            (named.selector)(&selector, named.name);
+        }
+        let failed = FailedConfigs::new(Arc::clone(&clock));
+        let pulls = Arc::new(Pulls::new(
+            Arc::clone(&client),
+            resolver,
+            Arc::clone(&table),
+            failed.clone(),
+            Arc::clone(&clock),
+            settings.puller.rounds(),
+        ));
+        let services = settings.puller.services.clone();
+        let token = settings.security.push_token.clone();
+        let pushes = Pushes::new(
+            Arc::clone(&table),
+            failed.clone(),
+            Arc::clone(&pulls),
+            token,
+        );
+        let (puller_spec, puller) = Puller::child(pulls);
+        let (receiver_spec, receiver) = Receiver::child(Arc::new(pushes), Arc::clone(&clock));
         let (streams_spec, stream_supervisor) = DynamicSupervisorSpec::new()
             .shutdown(Shutdown::Timeout(Duration::from_secs(5)))
             .pool(pool.clone())
             .build("streams");
         let pipeline = Arc::new(Pipeline::new(PipelineParts {
             settings,
-            functions,
+            callbacks,
+            selector,
+            client,
             configs: Arc::clone(&table),
             rate_limiter: rate_limiter.clone(),
             worker_pools: worker_pools.clone(),
@@ -342,6 +449,8 @@ impl GenApiBuilder {
             .child(ChildSpec::new("rate_limiter", move || {
                 RateLimiterActor::new(rate_limiter.clone())
             }))
+            .child(puller_spec)
+            .child(receiver_spec)
             .child(pool_actor(&worker_pools.async_pool, &pool))
             .child(pool_actor(&worker_pools.stream_pool, &pool))
             .child(streams_spec)
@@ -353,10 +462,14 @@ impl GenApiBuilder {
             engine: Arc::new(Engine {
                 pipeline,
                 config_db: config_db_ref,
+                puller,
+                receiver,
+                failed,
                 executors,
                 root,
             }),
         };
+        api.puller().add(services)?;
         for config in configs {
             let name = format!("{}/{}", config.service, config.request_type);
             let added = api.config_db().add(config).await;
@@ -411,6 +524,22 @@ fn executors(
 /// An executor only starts tasks, so its queue is short-lived; the room is for bursts.
 const EXECUTOR_MAILBOX: usize = 1_024;
 
+/// Resolvers are registered functions too (SPEC section 8).
+fn registered_resolvers(callbacks: &Arc<Callbacks>, settings: &Settings) -> impl ResolveNodes {
+    let callbacks = Arc::clone(callbacks);
+    let timeout = Duration::from_millis(settings.nodes.resolver_timeout_ms);
+    move |resolver: Mfa| {
+        let callbacks = Arc::clone(&callbacks);
+        async move {
+            match callbacks.call(&resolver, [], timeout).await {
+                Ok(Outcome::Value(nodes)) => Ok(nodes),
+                Ok(_) => Err("it answered no list".to_owned()),
+                Err(error) => Err(error.to_string()),
+            }
+        }
+    }
+}
+
 /// The engine's actors keep nothing that a restart would not bring back, and start in microseconds; so only a storm of
 /// exits means that restarting is in vain.
 const INTENSITY: Intensity = Intensity::new(1_000, Duration::from_secs(1));
@@ -438,6 +567,9 @@ pub enum StartApiError {
     /// A rate limit of the settings is not valid.
     #[error("a rate limit of the settings is not valid: {0}")]
     RateLimit(#[from] InvalidLimit),
+    /// A service of the settings cannot be pulled.
+    #[error("a service of the settings cannot be pulled: {0}")]
+    Service(#[from] InvalidConfig),
     /// One of the first configs was not accepted.
     #[error("the config `{name}` was not accepted: {reason}")]
     Config {

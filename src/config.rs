@@ -21,15 +21,7 @@ mod adopt;
 mod allowlist;
 mod db;
 mod failed;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the engine does not start it yet")
-)]
 mod puller;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the engine does not start it yet")
-)]
 mod receiver;
 mod route;
 #[cfg(test)]
@@ -53,7 +45,7 @@ pub use self::{
     },
     table::{AddError, FunctionList, LookupError, SwitchError},
 };
-pub(crate) use self::{route::Route, table::ConfigTable};
+pub(crate) use self::{puller::Pulls, receiver::Pushes, route::Route, table::ConfigTable};
 
 #[cfg(test)]
 mod tests;

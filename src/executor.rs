@@ -19,8 +19,10 @@ mod find_config;
 mod in_flight;
 mod invoke;
 mod permission;
+mod remote;
 mod reply;
 pub(crate) mod respond;
+mod target;
 mod watch;
 
 use std::{pin::pin, sync::Arc, time::Duration};
@@ -40,6 +42,7 @@ use self::{
     after::AfterHook,
     attempt::{Attempts, Input},
     in_flight::{InFlight, Place},
+    target::Target,
     watch::Watch,
 };
 use crate::{
@@ -47,9 +50,10 @@ use crate::{
     clock::Clock,
     config::{ConfigTable, Route},
     diagnostics::{Count, Counters, Now, Statistics},
-    function::{Functions, RequestInfo},
+    function::RequestInfo,
     hooks::Hooks,
     model::{Request, Response},
+    node::{NodeClient, NodeSelector},
     rate_limiter::RateLimiter,
     settings::Settings,
     stream::LiveStreams,
@@ -79,13 +83,15 @@ pub(crate) struct Pipeline {
 /// What a [`Pipeline`] is made of.
 pub(crate) struct PipelineParts {
     pub(crate) settings: Settings,
-    pub(crate) functions: Arc<Functions>,
     pub(crate) configs: Arc<ConfigTable>,
     pub(crate) rate_limiter: RateLimiter,
     pub(crate) worker_pools: WorkerPools,
     pub(crate) streams: Arc<LiveStreams>,
     pub(crate) stream_supervisor: DynamicSupervisorRef,
     pub(crate) pool: ArbiterPool,
+    pub(crate) callbacks: Arc<Callbacks>,
+    pub(crate) selector: NodeSelector,
+    pub(crate) client: Arc<dyn NodeClient>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) telemetry: Telemetry,
     pub(crate) runtime: Handle,
@@ -94,17 +100,12 @@ pub(crate) struct PipelineParts {
 impl Pipeline {
     pub(crate) fn new(parts: PipelineParts) -> Self {
         let PipelineParts {
-            functions,
+            callbacks,
             clock,
             telemetry,
             runtime,
             ..
         } = parts;
-        let callbacks = Arc::new(Callbacks::new(
-            functions,
-            Arc::clone(&clock),
-            runtime.clone(),
-        ));
         Self {
             settings: parts.settings,
             configs: parts.configs,
@@ -127,9 +128,15 @@ impl Pipeline {
                 telemetry: telemetry.clone(),
                 runtime,
                 backoff: Backoff::default(),
+                selector: parts.selector,
+                client: parts.client,
             }),
             telemetry,
         }
+    }
+
+    pub(crate) fn selector(&self) -> &NodeSelector {
+        &self.attempts.selector
     }
 
     /// The runtime of one of the engine's threads.
@@ -219,19 +226,23 @@ impl Pipeline {
         };
         watch.found(route.config.response_type);
         let checked = self.check(&mut request, route).await;
-        let (route, error) = match checked {
-            Ok(route) => (route, None),
-            Err((route, error)) => (route, Some(error)),
+        let (route, checked) = match checked {
+            Ok((route, target)) => (route, Ok(target)),
+            Err((route, error)) => (route, Err(error)),
         };
         // The before hook may have changed it.
         watch.found(route.config.response_type);
         let after = AfterHook::of(&self.hooks, &route, &request);
-        let result = match error {
-            None => {
-                self.accept_and_invoke(&mut request, route, after.as_ref(), recipient)
-                    .await
-            }
-            Some(error) => Err(error),
+        let result = match checked {
+            Ok(target) => match accept(&mut request, &route, target) {
+                Ok(input) => {
+                    let id = &request.request_id;
+                    self.invoke(id, route, input, after.as_ref(), recipient)
+                        .await
+                }
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error),
         };
         match result {
             Ok(reply) => {
@@ -261,7 +272,7 @@ impl Pipeline {
         &self,
         request: &mut Request,
         mut route: Arc<Route>,
-    ) -> Result<Arc<Route>, (Arc<Route>, RequestError)> {
+    ) -> Result<(Arc<Route>, Target), (Arc<Route>, RequestError)> {
         if let Some(hook) = &route.config.before_execute {
             match self.hooks.before(hook, request, &route.config).await {
                 Ok(None) => {}
@@ -274,36 +285,22 @@ impl Pipeline {
                 Err(rejection) => return Err((route, rejection.into())),
             }
         }
-        let allowed =
-            permission::check(&self.callbacks, &self.telemetry, request, &route.config).await;
-        let checked = allowed.and_then(|()| Ok(self.rate_limiter.check(request)?));
-        match checked {
-            Ok(()) => Ok(route),
+        match self.admit_caller(request, &route).await {
+            Ok(target) => Ok((route, target)),
             Err(error) => Err((route, error)),
         }
     }
 
-    async fn accept_and_invoke(
-        &self,
-        request: &mut Request,
-        route: Arc<Route>,
-        after: Option<&AfterHook>,
-        recipient: Option<Recipient<Response>>,
-    ) -> Result<Reply, RequestError> {
-        let args = arguments::convert(&route, std::mem::take(&mut request.args))?;
-        let info = if route.needs_info {
-            let (user_id, device_id) = (request.user_id.take(), request.device_id.take());
-            RequestInfo::new(request.request_id.clone(), user_id, device_id)
-        } else {
-            RequestInfo::default()
+    async fn admit_caller(&self, request: &Request, route: &Route) -> Result<Target, RequestError> {
+        let target = Target::choose(&self.attempts.selector, request, route).await?;
+        let judges = permission::Judges {
+            callbacks: &self.callbacks,
+            client: &*self.attempts.client,
         };
-        let input = Input {
-            args,
-            info,
-            stream: None,
-        };
-        self.invoke(&request.request_id, route, input, after, recipient)
-            .await
+        let (config, node) = (&route.config, target.first());
+        permission::check(judges, &self.telemetry, request, config, node).await?;
+        self.rate_limiter.check(request)?;
+        Ok(target)
     }
 
     fn refuse(&self, request_id: String, error: &RequestError) -> Reply {
@@ -314,4 +311,21 @@ impl Pipeline {
             self.settings.security.detail_error,
         ))
     }
+}
+
+/// What the function is called with; takes it out of the request.
+fn accept(request: &mut Request, route: &Route, target: Target) -> Result<Input, RequestError> {
+    let args = arguments::convert(route, std::mem::take(&mut request.args))?;
+    let info = if route.needs_info {
+        let (user_id, device_id) = (request.user_id.take(), request.device_id.take());
+        RequestInfo::new(request.request_id.clone(), user_id, device_id)
+    } else {
+        RequestInfo::default()
+    };
+    Ok(Input {
+        args,
+        info,
+        stream: None,
+        target,
+    })
 }

@@ -36,6 +36,7 @@ use toml::Table;
 use crate::{
     arguments::Limits,
     config::Allowlist,
+    node::NodeSettings,
     rate_limiter::RateLimitConfig,
     worker_pool::{self, PoolSettings},
 };
@@ -49,8 +50,8 @@ mod security;
 mod validity;
 
 pub use self::{
-    cluster::{NodeSettings, PullerSettings},
-    engine::{EngineSettings, RequestSettings, StateSettings, StreamSettings},
+    cluster::PullerSettings,
+    engine::{EngineSettings, RequestSettings, StreamSettings},
     error::{InvalidSettings, SettingFault, SettingsError},
     loader::SettingsLoader,
     security::{AdminAction, SecuritySettings},
@@ -94,8 +95,6 @@ pub struct Settings {
     pub nodes: NodeSettings,
     /// Who may do what, and what clients are told.
     pub security: SecuritySettings,
-    /// What outlives the process.
-    pub state: StateSettings,
 }
 
 impl Settings {
@@ -201,7 +200,6 @@ impl Default for Settings {
             puller: PullerSettings::default(),
             nodes: NodeSettings::default(),
             security: SecuritySettings::default(),
-            state: StateSettings::default(),
         }
     }
 }

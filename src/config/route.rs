@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     arguments::{ArgOrders, ArgumentPlan, Limits},
     function::{Function, Functions},
-    model::{FunConfig, Retry, VersionRank},
+    model::{FunConfig, Nodes, Retry, VersionRank},
 };
 
 /// One stored config with everything a request needs of it.
@@ -36,7 +36,9 @@ impl Route {
             .get(&config.mfa.module, &config.mfa.function)
             .cloned();
         let rank = config.effective_version().map(VersionRank::new);
+        // What a function on another node needs is not known here.
         let needs_info = config.request_info
+            || !matches!(config.nodes, Nodes::Local)
             || function
                 .as_ref()
                 .is_some_and(|function| function.needs_info());

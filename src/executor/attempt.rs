@@ -5,14 +5,14 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::runtime::Handle;
 
-use super::error::RequestError;
+use super::{error::RequestError, target::Target};
 use crate::{
     call::{local, retry::Backoff},
     clock::Clock,
     config::Route,
     diagnostics::{Count, Counters},
     function::{Call, Outcome, RequestInfo, StreamHandle},
-    model::Nodes,
+    node::{NodeClient, NodeSelector},
     telemetry::{ExecutorEvent, Family, Reason, RequestTags, Telemetry},
 };
 
@@ -22,6 +22,7 @@ pub(super) struct Input {
     pub(super) args: Vec<Value>,
     pub(super) info: RequestInfo,
     pub(super) stream: Option<StreamHandle>,
+    pub(super) target: Target,
 }
 
 /// Calls functions under their timeout and with their retries.
@@ -32,6 +33,9 @@ pub(super) struct Attempts {
     /// A runtime that is always there, whatever thread a request comes from.
     pub(super) runtime: Handle,
     pub(super) backoff: Backoff,
+    pub(super) selector: NodeSelector,
+    /// The way to service nodes.
+    pub(super) client: Arc<dyn NodeClient>,
 }
 
 impl Attempts {
@@ -44,7 +48,7 @@ impl Attempts {
     ) -> Result<Outcome, RequestError> {
         let retries = route.retries;
         if retries == 0 {
-            return self.once(route, input).await;
+            return self.once(route, input, 0).await;
         }
         let request = RequestTags {
             request_id,
@@ -54,7 +58,7 @@ impl Attempts {
         };
         let mut attempt = 0;
         loop {
-            match self.once(route, input.clone()).await {
+            match self.once(route, input.clone(), attempt).await {
                 Err(error) if error.may_be_retried() && attempt < retries => {
                     attempt += 1;
                     tracing::debug!(function = %route.config.mfa, attempt, %error, "a call is retried");
@@ -86,15 +90,22 @@ impl Attempts {
         }
     }
 
-    async fn once(&self, route: &Route, input: Input) -> Result<Outcome, RequestError> {
-        let function = match (&route.config.nodes, &route.function) {
-            (Nodes::Local, Some(function)) => function,
-            (Nodes::Local, None) => {
-                let mfa = &route.config.mfa;
-                let (module, function) = (mfa.module.clone(), mfa.function.clone());
-                return Err(RequestError::NoFunction { module, function });
+    async fn once(&self, route: &Route, input: Input, retry: u32) -> Result<Outcome, RequestError> {
+        match &input.target {
+            Target::Local => self.local(route, input).await,
+            Target::Nodes(chosen) => {
+                let chosen = Arc::clone(chosen);
+                self.on_nodes(route, &chosen, input, retry).await
             }
-            _ => return Err(RequestError::NoTransport),
+        }
+    }
+
+    /// The call on this node, on the thread of the caller.
+    pub(super) async fn local(&self, route: &Route, input: Input) -> Result<Outcome, RequestError> {
+        let Some(function) = &route.function else {
+            let mfa = &route.config.mfa;
+            let (module, function) = (mfa.module.clone(), mfa.function.clone());
+            return Err(RequestError::NoFunction { module, function });
         };
         let mut call = Call::new(input.args, input.info, self.runtime.clone());
         if let Some(names) = &route.arg_names {

@@ -6,6 +6,7 @@ use crate::{
     arguments::ArgumentError,
     call::local::CallError,
     hooks::HookRejection,
+    node::{NodeCallError, NodeError},
     rate_limiter::RateLimitError,
     worker_pool::{Rejected, TaskEnd},
 };
@@ -43,9 +44,12 @@ pub(crate) enum RequestError {
     /// The config names a function that this process does not have.
     #[error("the function {module}.{function} is not registered")]
     NoFunction { module: String, function: String },
-    /// The config's nodes are not this process, and it has no way to reach others.
-    #[error("no transport reaches the nodes of this config")]
-    NoTransport,
+    /// No node could be chosen for the request.
+    #[error(transparent)]
+    Selection(#[from] NodeError),
+    /// The chosen nodes could not be asked.
+    #[error(transparent)]
+    Node(NodeCallError),
     /// The call itself failed.
     #[error(transparent)]
     Call(#[from] CallError),
@@ -88,6 +92,10 @@ impl RequestError {
         matches!(
             self,
             Self::NoFunction { .. }
+                | Self::Selection(_)
+                | Self::Node(
+                    NodeCallError::Unreachable { .. } | NodeCallError::Disconnected { .. },
+                )
                 | Self::Call(
                     CallError::Failed(_) | CallError::Panicked(_) | CallError::TimedOut(_)
                 )

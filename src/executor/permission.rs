@@ -6,27 +6,62 @@ use super::error::RequestError;
 use crate::{
     call::callback::Callbacks,
     function::Outcome,
-    model::{CheckPermission, FunConfig, Request},
+    model::{CheckPermission, FunConfig, Mfa, Request},
+    node::{Node, NodeClient},
     permission,
     telemetry::{ExecutorEvent, Family, Telemetry},
 };
 
+/// Who answers permission callbacks.
+pub(super) struct Judges<'a> {
+    /// The registered functions of this process.
+    pub(super) callbacks: &'a Callbacks,
+    /// The way to the node that will run the call.
+    pub(super) client: &'a dyn NodeClient,
+}
+
+impl Judges<'_> {
+    /// Anything but a clear yes denies.
+    async fn ask(
+        &self,
+        callback: &Mfa,
+        request: &Request,
+        config: &FunConfig,
+        node: &Node,
+    ) -> bool {
+        let timeout = config.hook_timeout();
+        let answer = match node {
+            Node::Local => {
+                let given = [serde_json::to_value(request).unwrap_or_default()];
+                let answer = self.callbacks.call(callback, given, timeout).await;
+                answer
+                    .map(|outcome| matches!(outcome, Outcome::Value(Value::Bool(true))))
+                    .map_err(|error| error.to_string())
+            }
+            Node::Remote(address) => {
+                let asked = self
+                    .client
+                    .check_permission(address, callback, request, timeout);
+                asked.await.map_err(|error| error.to_string())
+            }
+        };
+        answer.unwrap_or_else(|error| {
+            tracing::warn!(%callback, %error, "a permission callback failed, which denies");
+            false
+        })
+    }
+}
+
 pub(super) async fn check(
-    callbacks: &Callbacks,
+    judges: Judges<'_>,
     telemetry: &Telemetry,
     request: &Request,
     config: &FunConfig,
+    node: &Node,
 ) -> Result<(), RequestError> {
     let allowed = match &config.permission_callback {
         None => permission::check(&config.check_permission, request, &config.arg_orders),
-        Some(callback) => {
-            let given = [serde_json::to_value(request).unwrap_or_default()];
-            let answer = callbacks.call(callback, given, config.hook_timeout()).await;
-            if let Err(error) = &answer {
-                tracing::warn!(%callback, %error, "a permission callback failed, which denies");
-            }
-            matches!(answer, Ok(Outcome::Value(Value::Bool(true))))
-        }
+        Some(callback) => judges.ask(callback, request, config, node).await,
     };
     if allowed {
         return Ok(());

@@ -53,7 +53,8 @@ pub(crate) fn failure(request_id: String, error: &RequestError, detail: bool) ->
             Response::retryable_error(request_id, UNAVAILABLE)
         }
         RequestError::NoFunction { .. }
-        | RequestError::NoTransport
+        | RequestError::Selection(_)
+        | RequestError::Node(_)
         | RequestError::Call(_)
         | RequestError::ProducerVanished
         | RequestError::UnexpectedStream => Response::error(request_id, internal(error, detail)),

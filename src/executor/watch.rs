@@ -192,7 +192,7 @@ fn judge(error: &RequestError) -> Result<Outcome, ExceptionKind> {
         RequestError::Call(CallError::TimedOut(_)) | RequestError::TimedOut(_) => {
             Err(ExceptionKind::Timeout)
         }
-        RequestError::NoTransport => Err(ExceptionKind::Unreachable),
+        RequestError::Selection(_) | RequestError::Node(_) => Err(ExceptionKind::Unreachable),
         RequestError::ProducerVanished => Err(ExceptionKind::Lost),
         RequestError::Call(CallError::Arguments(_))
         | RequestError::NoFunction { .. }

@@ -1,8 +1,10 @@
 //! Other nodes: whose configs are pulled, and how one of several is chosen.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
-use crate::model::ServiceConfig;
+use crate::{config, model::ServiceConfig};
 
 /// The puller (SPEC section 12).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,39 +20,21 @@ pub struct PullerSettings {
     pub services: Vec<ServiceConfig>,
 }
 
+impl PullerSettings {
+    /// What the puller itself needs of this.
+    pub(crate) fn rounds(&self) -> config::PullerSettings {
+        config::PullerSettings::default()
+            .with_pull_interval(Duration::from_millis(self.pull_interval_ms))
+            .with_pull_timeout(Duration::from_millis(self.pull_timeout_ms))
+    }
+}
+
 impl Default for PullerSettings {
     fn default() -> Self {
         Self {
             pull_interval_ms: 30_000,
             pull_timeout_ms: 5_000,
             services: Vec::new(),
-        }
-    }
-}
-
-/// How nodes are found and chosen (SPEC section 8).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, expecting = "a table")]
-#[non_exhaustive]
-pub struct NodeSettings {
-    /// For how long an answer of a resolver serves further selections for the same config, in milliseconds. The default
-    /// is 0: the resolver is asked at each selection.
-    pub resolver_cache_ms: u64,
-    /// How long a resolver may take before it counts as failed, in milliseconds; at least 1, and 5 000 by default.
-    pub resolver_timeout_ms: u64,
-    /// For how long a key of the mode `sticky` keeps its node, in milliseconds; at least 1, and an hour by default.
-    pub sticky_ttl_ms: u64,
-    /// How many such keys are remembered; at least 1, and 100 000 by default.
-    pub sticky_max_entries: usize,
-}
-
-impl Default for NodeSettings {
-    fn default() -> Self {
-        Self {
-            resolver_cache_ms: 0,
-            resolver_timeout_ms: 5_000,
-            sticky_ttl_ms: 3_600_000,
-            sticky_max_entries: 100_000,
         }
     }
 }

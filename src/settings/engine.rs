@@ -1,6 +1,6 @@
-//! The engine itself, the requests it takes, the streams it opens and what it keeps on disk.
+//! The engine itself, the requests it takes and the streams it opens.
 
-use std::{num::NonZero, path::PathBuf, thread};
+use std::{num::NonZero, thread};
 
 use serde::{Deserialize, Serialize};
 
@@ -63,13 +63,4 @@ impl Default for StreamSettings {
     fn default() -> Self {
         Self { buffer: 16 }
     }
-}
-
-/// What outlives the process.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, expecting = "a table")]
-#[non_exhaustive]
-pub struct StateSettings {
-    /// Where accepted pushes are kept, so that they survive a restart (SPEC section 13). By default nothing is kept.
-    pub directory: Option<PathBuf>,
 }

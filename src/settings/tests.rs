@@ -158,7 +158,6 @@ fn a_bad_value_is_an_error_that_names_its_full_path() {
             "[[puller.services]]\nservice = 'users'",
             "puller.services[0]",
         ),
-        ("[state]\ndirectory = 5", "state.directory"),
     ] {
         assert_eq!(keys(Settings::from_toml(toml)), [key], "{toml}");
     }
@@ -225,10 +224,9 @@ fn a_value_without_sense_is_an_error_that_names_its_full_path() {
             "[nodes]\nresolver_cache_ms = 9223372036854775807",
             "nodes.resolver_cache_ms",
         ),
-        ("[nodes]\nsticky_ttl_ms = 0", "nodes.sticky_ttl_ms"),
         (
-            "[nodes]\nsticky_max_entries = 0",
-            "nodes.sticky_max_entries",
+            "[nodes]\nresolver_timeout_ms = 0",
+            "nodes.resolver_timeout_ms",
         ),
         ("[security]\npush_token = ''", "security.push_token"),
         (
@@ -239,7 +237,6 @@ fn a_value_without_sense_is_an_error_that_names_its_full_path() {
             "[security]\nfunction_allowlist = [['A', '']]",
             "security.function_allowlist[0][1]",
         ),
-        ("[state]\ndirectory = ''", "state.directory"),
     ] {
         assert_eq!(keys(Settings::from_toml(toml)), [key], "{toml}");
     }
@@ -319,7 +316,6 @@ fn a_variable_overrides_its_key_and_no_other() {
             ("GEN_API__ENGINE__THREADS", "3"),
             ("GEN_API__ASYNC_POOL__COOLDOWN_MS", "90"),
             ("GEN_API__SECURITY__DETAIL_ERROR", "true"),
-            ("GEN_API__STATE__DIRECTORY", "/var/lib/x"),
             ("PATH", "/bin"),
             ("GEN_API_HOME", "/"),
         ])
@@ -332,10 +328,6 @@ fn a_variable_overrides_its_key_and_no_other() {
     let circuit = &settings.async_pool.circuit;
     assert_eq!((circuit.failures_to_open, circuit.cooldown_ms), (2, 90));
     assert!(settings.security.detail_error);
-    assert_eq!(
-        settings.state.directory.as_deref(),
-        Some(Path::new("/var/lib/x"))
-    );
 }
 
 #[test]

@@ -38,10 +38,6 @@ impl Settings {
         self.rate_limiter_faults(&mut faults);
         self.cluster_faults(&mut faults);
         self.security_faults(&mut faults);
-        if let Some(directory) = &self.state.directory {
-            let empty = directory.as_os_str().is_empty();
-            faults.add_if(empty, "state.directory", OMIT_INSTEAD);
-        }
         InvalidSettings::unless_empty(faults.0)
     }
 
@@ -86,8 +82,6 @@ impl Settings {
         let cache = nodes.resolver_cache_ms;
         faults.range("nodes.resolver_cache_ms", cache, 0, LONGEST_MS);
         faults.time("nodes.resolver_timeout_ms", nodes.resolver_timeout_ms);
-        faults.time("nodes.sticky_ttl_ms", nodes.sticky_ttl_ms);
-        faults.count("nodes.sticky_max_entries", nodes.sticky_max_entries);
     }
 
     fn security_faults(&self, faults: &mut Faults) {
