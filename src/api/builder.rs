@@ -1,0 +1,377 @@
+//! How an engine is described and started: the only place that puts all parts together.
+
+use std::{fmt, io, sync::Arc, time::Duration};
+
+use actix_otp::{
+    ArbiterPool, ChildRef, ChildSpec, DynamicSupervisorSpec, Intensity, Placement, Shutdown,
+    StartError, Strategy, SupervisorSpec,
+};
+use tokio::{runtime::Handle, sync::oneshot};
+
+use super::{Engine, GenApi};
+use crate::{
+    call::callback::Callbacks,
+    clock::{Clock, SystemClock},
+    config::{
+        AddError, ConfigDb, ConfigDbRef, ConfigTable, FailedConfigs, Puller, Pulls, Pushes,
+        Receiver,
+    },
+    executor::{Executor, Pipeline, PipelineParts},
+    function::{ApiFunction, Functions, FunctionsError, Outcome},
+    model::{FunConfig, InvalidConfig, Mfa},
+    node::{NoTransport, NodeClient, NodeResolver, NodeSelector, ResolveNodes, SelectNode},
+    rate_limiter::{InvalidLimit, RateLimiter, RateLimiterActor},
+    settings::{InvalidSettings, Settings},
+    stream::LiveStreams,
+    telemetry::Telemetry,
+    worker_pool::{WorkerPool, WorkerPoolActor, WorkerPools},
+};
+
+/// Describes an engine: its functions, its first configs, its settings.
+#[derive(Debug, Default)]
+#[must_use = "nothing runs until it is started"]
+pub struct GenApiBuilder {
+    functions: Functions,
+    api_functions: Vec<ApiFunction>,
+    configs: Vec<FunConfig>,
+    settings: Settings,
+    clock: Option<Arc<dyn Clock>>,
+    telemetry: Telemetry,
+    node_client: Option<SharedClient>,
+    node_selectors: Vec<NamedSelector>,
+}
+
+/// The transport, without a `Debug` form of its own.
+struct SharedClient(Arc<dyn NodeClient>);
+
+impl fmt::Debug for SharedClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NodeClient")
+    }
+}
+
+struct NamedSelector {
+    name: String,
+    selector: Box<dyn FnOnce(&NodeSelector, String) + Send>,
+}
+
+impl fmt::Debug for NamedSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NodeSelector({:?})", self.name)
+    }
+}
+
+impl GenApiBuilder {
+    /// The functions that configs can call.
+    pub fn functions(mut self, functions: Functions) -> Self {
+        self.functions = functions;
+        self
+    }
+
+    /// Adds a function that comes with its config, to those of [`functions`](Self::functions).
+    pub fn function(mut self, function: ApiFunction) -> Self {
+        self.api_functions.push(function);
+        self
+    }
+
+    /// Adds a config to those the engine starts with.
+    pub fn config(mut self, config: FunConfig) -> Self {
+        self.configs.push(config);
+        self
+    }
+
+    /// Adds several configs to those the engine starts with.
+    pub fn configs(mut self, configs: impl IntoIterator<Item = FunConfig>) -> Self {
+        self.configs.extend(configs);
+        self
+    }
+
+    /// The settings; the default is [`Settings::default`].
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// The transport to service nodes (SPEC section 19); without one, no other node can be reached.
+    pub fn node_client(mut self, client: impl NodeClient) -> Self {
+        self.node_client = Some(SharedClient(Arc::new(client)));
+        self
+    }
+
+    /// A selector for configs whose `choose_node_mode` is `{"custom": name}` (SPEC section 8).
+    pub fn node_selector(mut self, name: impl Into<String>, selector: impl SelectNode) -> Self {
+        self.node_selectors.push(NamedSelector {
+            name: name.into(),
+            selector: Box::new(move |selectors, name| selectors.register(name, selector)),
+        });
+        self
+    }
+
+    /// The clock for timeouts; the default is the real one. For tests.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// The telemetry of the engine; the default is one of its own. With handlers attached beforehand, they hear of the
+    /// start too.
+    pub fn telemetry(mut self, telemetry: Telemetry) -> Self {
+        self.telemetry = telemetry;
+        self
+    }
+
+    /// Starts the engine.
+    ///
+    /// # Errors
+    ///
+    /// [`StartApiError`]: invalid settings, a function registered twice, an invalid config, or no threads to be had.
+    pub async fn start(self) -> Result<GenApi, StartApiError> {
+        let Self {
+            mut functions,
+            api_functions,
+            mut configs,
+            settings,
+            clock,
+            telemetry,
+            node_client,
+            node_selectors,
+        } = self;
+        settings.validate()?;
+        for function in api_functions {
+            let name = function.display_name();
+            let (registered, config) =
+                function
+                    .register(functions, &settings.arguments)
+                    .map_err(|invalid| StartApiError::Config {
+                        name,
+                        reason: invalid.into(),
+                    })?;
+            functions = registered;
+            configs.push(config);
+        }
+        functions.check()?;
+        let pool = ArbiterPool::new(settings.engine.thread_count())?;
+        let runtime = runtime_of(&pool).await?;
+        let clock = clock.unwrap_or_else(|| Arc::new(SystemClock::new(runtime.clone())));
+        let rate_limiter = RateLimiter::with_telemetry(
+            Arc::clone(&clock),
+            settings.rate_limiter.clone(),
+            telemetry.clone(),
+        )?;
+        let worker_pools = WorkerPools::new(
+            settings.async_pool,
+            settings.stream_pool,
+            &clock,
+            Some(Arc::new(telemetry.clone())),
+        );
+        let functions = Arc::new(functions);
+        let table = Arc::new(ConfigTable::new(
+            Arc::clone(&functions),
+            settings.security.function_allowlist.clone(),
+            settings.arguments,
+        ));
+        let callbacks = Arc::new(Callbacks::new(
+            functions,
+            Arc::clone(&clock),
+            runtime.clone(),
+        ));
+        let client = node_client.map_or_else(|| Arc::new(NoTransport) as _, |client| client.0);
+        let resolver = NodeResolver::new(
+            registered_resolvers(&callbacks, &settings),
+            Arc::clone(&clock),
+            settings.nodes.clone(),
+        );
+        let selector = NodeSelector::new(resolver.clone());
+        for named in node_selectors {
+            (named.selector)(&selector, named.name);
+        }
+        let failed = FailedConfigs::new(Arc::clone(&clock));
+        let pulls = Arc::new(Pulls::new(
+            Arc::clone(&client),
+            resolver,
+            Arc::clone(&table),
+            failed.clone(),
+            Arc::clone(&clock),
+            settings.puller.rounds(),
+        ));
+        let services = settings.puller.services.clone();
+        let token = settings.security.push_token.clone();
+        let pushes = Pushes::new(
+            Arc::clone(&table),
+            failed.clone(),
+            Arc::clone(&pulls),
+            token,
+        );
+        let (puller_spec, puller) = Puller::child(pulls);
+        let (receiver_spec, receiver) = Receiver::child(Arc::new(pushes), Arc::clone(&clock));
+        let (streams_spec, stream_supervisor) = DynamicSupervisorSpec::new()
+            .shutdown(Shutdown::Timeout(Duration::from_secs(5)))
+            .pool(pool.clone())
+            .build("streams");
+        let pipeline = Arc::new(Pipeline::new(PipelineParts {
+            settings,
+            callbacks,
+            selector,
+            client,
+            configs: Arc::clone(&table),
+            rate_limiter: rate_limiter.clone(),
+            worker_pools: worker_pools.clone(),
+            streams: Arc::new(LiveStreams::default()),
+            stream_supervisor,
+            pool: pool.clone(),
+            clock: Arc::clone(&clock),
+            telemetry: telemetry.clone(),
+            runtime,
+        }));
+
+        let config_db = {
+            let (table, telemetry) = (Arc::clone(&table), telemetry.clone());
+            ChildSpec::new("config_db", move || {
+                ConfigDb::new(Arc::clone(&table), telemetry.clone())
+            })
+        };
+        let config_db_ref = ConfigDbRef::new(config_db.child_ref(), table, clock);
+        let (executors_spec, executors) = executors(&pipeline, &pool);
+        let root = SupervisorSpec::new(Strategy::OneForOne)
+            .intensity(INTENSITY)
+            .observer(telemetry.observer())
+            .child(config_db)
+            .child(ChildSpec::new("rate_limiter", move || {
+                RateLimiterActor::new(rate_limiter.clone())
+            }))
+            .child(puller_spec)
+            .child(receiver_spec)
+            .child(pool_actor(&worker_pools.async_pool, &pool))
+            .child(pool_actor(&worker_pools.stream_pool, &pool))
+            .child(streams_spec)
+            .child(executors_spec)
+            .start_on("gen_api", Placement::Arbiter(pool.get(0)))
+            .await?;
+        // From here on a failure drops the handle, and that ends everything.
+        let api = GenApi {
+            engine: Arc::new(Engine {
+                pipeline,
+                config_db: config_db_ref,
+                puller,
+                receiver,
+                failed,
+                executors,
+                root,
+            }),
+        };
+        api.puller().add(services)?;
+        for config in configs {
+            let name = format!("{}/{}", config.service, config.request_type);
+            let added = api.config_db().add(config).await;
+            added.map_err(|reason| StartApiError::Config { name, reason })?;
+        }
+        Ok(api)
+    }
+
+    /// Starts the engine from a program without a runtime.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    ///
+    /// # Panics
+    ///
+    /// Inside an async runtime, whose thread it would block.
+    pub fn start_blocking(self) -> Result<GenApi, StartApiError> {
+        tokio::runtime::Builder::new_current_thread()
+            .build()?
+            .block_on(self.start())
+    }
+}
+
+fn pool_actor(workers: &WorkerPool, arbiters: &ArbiterPool) -> ChildSpec<WorkerPoolActor> {
+    let (workers, arbiters) = (workers.clone(), arbiters.clone());
+    ChildSpec::new(format!("{}_pool", workers.name()), move || {
+        WorkerPoolActor::new(workers.clone(), arbiters.clone())
+    })
+}
+
+/// One executor a thread, under a supervisor of their own.
+fn executors(
+    pipeline: &Arc<Pipeline>,
+    pool: &ArbiterPool,
+) -> (ChildSpec<actix_otp::Supervisor>, Vec<ChildRef<Executor>>) {
+    let mut spec = SupervisorSpec::new(Strategy::OneForOne).intensity(INTENSITY);
+    let mut executors = Vec::with_capacity(pool.len());
+    for index in 0..pool.len() {
+        let pipeline = Arc::clone(pipeline);
+        let executor = ChildSpec::new(format!("executor-{index}"), move || {
+            Executor::new(Arc::clone(&pipeline))
+        })
+        .placement(Placement::Pool(pool.clone()))
+        .mailbox_capacity(EXECUTOR_MAILBOX);
+        executors.push(executor.child_ref());
+        spec = spec.child(executor);
+    }
+    (ChildSpec::supervisor("executors", spec), executors)
+}
+
+/// An executor only starts tasks, so its queue is short-lived; the room is for bursts.
+const EXECUTOR_MAILBOX: usize = 1_024;
+
+/// Resolvers are registered functions too (SPEC section 8).
+fn registered_resolvers(callbacks: &Arc<Callbacks>, settings: &Settings) -> impl ResolveNodes {
+    let callbacks = Arc::clone(callbacks);
+    let timeout = Duration::from_millis(settings.nodes.resolver_timeout_ms);
+    move |resolver: Mfa| {
+        let callbacks = Arc::clone(&callbacks);
+        async move {
+            match callbacks.call(&resolver, [], timeout).await {
+                Ok(Outcome::Value(nodes)) => Ok(nodes),
+                Ok(_) => Err("it answered no list".to_owned()),
+                Err(error) => Err(error.to_string()),
+            }
+        }
+    }
+}
+
+/// The engine's actors keep nothing that a restart would not bring back, and start in microseconds; so only a storm of
+/// exits means that restarting is in vain.
+const INTENSITY: Intensity = Intensity::new(1_000, Duration::from_secs(1));
+
+async fn runtime_of(pool: &ArbiterPool) -> Result<Handle, StartApiError> {
+    let (sender, handle) = oneshot::channel();
+    pool.get(0).spawn_fn(move || {
+        let _ = sender.send(Handle::current());
+    });
+    handle
+        .await
+        .map_err(|_| StartApiError::Actors(StartError::ArbiterStopped))
+}
+
+/// Why an engine did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartApiError {
+    /// The settings make no sense.
+    #[error(transparent)]
+    Settings(#[from] InvalidSettings),
+    /// The functions contradict each other, or lack a shared state.
+    #[error(transparent)]
+    Functions(#[from] FunctionsError),
+    /// A rate limit of the settings is not valid.
+    #[error("a rate limit of the settings is not valid: {0}")]
+    RateLimit(#[from] InvalidLimit),
+    /// A service of the settings cannot be pulled.
+    #[error("a service of the settings cannot be pulled: {0}")]
+    Service(#[from] InvalidConfig),
+    /// One of the first configs was not accepted.
+    #[error("the config `{name}` was not accepted: {reason}")]
+    Config {
+        /// Its service and request type.
+        name: String,
+        /// Why.
+        reason: AddError,
+    },
+    /// The operating system gave no threads.
+    #[error("the engine's threads could not be started: {0}")]
+    Threads(#[from] io::Error),
+    /// The engine's actors did not start.
+    #[error("the engine's actors did not start: {0}")]
+    Actors(#[from] StartError),
+}
