@@ -15,8 +15,8 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    future::Future,
-    pin::Pin,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
@@ -156,6 +156,26 @@ impl Drop for ManualSleep {
     }
 }
 
+/// What the future answers, or `None` where it has not after `limit`; then it is dropped.
+///
+/// The limit counts from the first time that the future waits, so one that never waits arms no timer.
+pub(crate) async fn within<F: Future>(
+    clock: &dyn Clock,
+    limit: Duration,
+    future: F,
+) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut timer = None;
+    poll_fn(|cx| {
+        if let Poll::Ready(output) = future.as_mut().poll(cx) {
+            return Poll::Ready(Some(output));
+        }
+        let timer = timer.get_or_insert_with(|| clock.sleep(limit));
+        timer.as_mut().poll(cx).map(|()| None)
+    })
+    .await
+}
+
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt;
@@ -182,6 +202,21 @@ mod tests {
         assert!(sleep.as_mut().now_or_never().is_none());
         drop(sleep);
         assert_eq!(clock.sleepers(), 0);
+    }
+
+    #[test]
+    fn a_limit_ends_what_waits_and_arms_no_timer_for_what_does_not() {
+        let clock = ManualClock::new();
+        let limit = Duration::from_millis(5);
+        assert_eq!(
+            within(&clock, limit, async { 7 }).now_or_never(),
+            Some(Some(7))
+        );
+        let mut waiting = Box::pin(within(&clock, limit, std::future::pending::<()>()));
+        assert_eq!(waiting.as_mut().now_or_never(), None);
+        assert_eq!(clock.sleepers(), 1);
+        clock.advance(limit);
+        assert_eq!(waiting.now_or_never(), Some(None));
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,5 +1,106 @@
-//! Turn plain functions into a live, distributed API.
+//! **gen_api turns plain functions into a live API: a gateway routes each request by service, type and version to a
+//! function, and configs change at runtime without a restart.**
+//!
+//! You embed the engine in your program, register functions, and hand it requests from whatever door you have: a
+//! WebSocket, an HTTP route, a queue. A *function config* says which function answers which request, with which arguments,
+//! and in which mode. Every part of the engine is an actix actor under a supervision tree
+//! ([`actix_otp`]), so what crashes is restarted and requests go on.
+//!
+//! # The smallest embedding
+//!
+//! ```
+#![doc = include_str!("../examples/minimal.rs")]
+//! ```
+//!
+//! # How it fits together
+//!
+//! ```text
+//!  request --> GenApi::execute -----> find config -> arguments -> call -> response
+//!         \--> Executor (message) --^      |                       |
+//!                                      ConfigDb            your function, or a
+//!                                                          StreamCall actor that runs it
+//! ```
+//!
+//! | you want to | look at |
+//! |---|---|
+//! | start, embed and stop the engine | [`GenApi`], [`GenApiBuilder`], [`Settings`] |
+//! | set limits, pools and secrets, from a file or the environment | [`settings`] |
+//! | offer a function with one annotation, `#[gen_api::function]` | [`ApiFunction`](function::ApiFunction) |
+//! | register functions: async, blocking, streaming, with shared state | [`function`](mod@function) |
+//! | say which function answers what | [`FunConfig`](model::FunConfig), [`config`] |
+//! | declare and check arguments | [`arguments`] |
+//! | send requests as typed messages | [`Execute`] to [`GenApi::executor`] |
+//! | stream results, stop a stream | [`function::StreamHandle`], [`stream`], [`GenApi::stop_stream`] |
+//! | see what runs, and how it is doing | [`diagnostics`], [`GenApi::health_check`], [`GenApi::call_flow`] |
+//! | hear what happens: events, spans, metrics | [`telemetry`], [`GenApi::telemetry`] |
+//!
+//! # Response modes
+//!
+//! A config's `response_type` decides what comes back ([`Reply`]): `sync` answers with the result; `async` acknowledges at
+//! once and sends the result later; `stream` acknowledges and sends chunks; `none` sends nothing once the call is accepted.
+//! A request that is refused before its call gets the error itself in every mode.
+//!
+//! Every accepted request ends in exactly one terminal response, whatever crashes on the way: a function that panics, an
+//! actor that is killed, a producer that vanishes, a thread that dies.
+//!
+//! # Errors that clients see
+//!
+//! Texts are short and carry no internals: `Internal Server Error`, unless the setting
+//! [`detail_error`](settings::SecuritySettings::detail_error) is on. A function that wants to tell its caller something returns
+//! [`FunctionError::public`](function::FunctionError::public). Mistakes of the caller name the argument.
+//!
+//! # Where it runs
+//!
+//! The engine has threads of its own, so it works under `#[actix::main]`, under `#[tokio::main]` and in a plain
+//! `fn main` ([`GenApiBuilder::start_blocking`], [`GenApi::block_on`]). Sync calls run on the thread of the caller. With
+//! `panic = "abort"` in the profile nothing can be caught or restarted: leave it at `unwind`.
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), warn(clippy::expect_used, clippy::unwrap_used))]
 
+#[cfg(test)]
+mod any_json;
+mod api;
+pub mod arguments;
+pub mod call;
 pub mod clock;
+pub mod config;
+pub mod diagnostics;
+mod executor;
+pub mod function;
+pub mod hooks;
+pub mod model;
+pub mod node;
+mod owner;
+pub mod permission;
+pub mod rate_limiter;
+mod response_sink;
+pub mod settings;
+pub mod stream;
+pub mod telemetry;
+mod text_table;
+pub mod worker_pool;
+
+pub use self::{
+    api::{GenApi, GenApiBuilder, StartApiError},
+    executor::{Execute, Executor, Reply},
+    owner::Unavailable,
+    response_sink::Responses,
+    settings::Settings,
+};
+
+#[cfg(feature = "macros")]
+pub use gen_api_macros::function;
+
+/// What most programs need: `use gen_api::prelude::*`.
+pub mod prelude {
+    pub use crate::{
+        Execute, GenApi, Reply, Settings,
+        arguments::{ArgDeclaration, ArgType},
+        function::{FunctionError, Functions, RequestInfo, State, StreamHandle},
+        model::{FunConfig, Request, Response},
+    };
+}
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

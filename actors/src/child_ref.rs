@@ -145,10 +145,15 @@ impl<A: Actor<Context = Context<A>>> ChildRef<A> {
     pub async fn wait_until_running(&self, newer_than: u64) -> u64 {
         let mut status = self.slot.status();
         let serves = |status: &Status| status.running && status.incarnation > newer_than;
-        match status.wait_for(serves).await {
-            Ok(status) => status.incarnation,
+        let serving = status
+            .wait_for(serves)
+            .await
+            .ok()
+            .map(|status| status.incarnation);
+        match serving {
+            Some(incarnation) => incarnation,
             // The sender lives in the slot, which this handle keeps.
-            Err(_) => std::future::pending().await,
+            None => std::future::pending().await,
         }
     }
 

@@ -43,7 +43,7 @@ impl Placement {
 
 /// A fixed number of arbiters with a system of their own: it works inside any runtime, or none.
 ///
-/// Clones share the pool; it stops when the last one is dropped.
+/// Clones share the pool; it is told to stop when the last one is dropped.
 ///
 /// ```
 /// use actix_otp::ArbiterPool;
@@ -52,6 +52,7 @@ impl Placement {
 /// assert_eq!(pool.len(), 2);
 /// assert!(pool.pick().spawn_fn(|| println!("on one of the two threads")));
 /// pool.stop();
+/// pool.join();
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Clone)]
@@ -63,8 +64,14 @@ struct Inner {
     system: System,
     /// The thread that runs the system; taken by the one who joins it.
     system_thread: Mutex<Option<JoinHandle<()>>>,
-    members: Box<[Mutex<Arbiter>]>,
+    members: Box<[Mutex<Member>]>,
     next: AtomicUsize,
+}
+
+struct Member {
+    handle: ArbiterHandle,
+    /// Taken by the one who joins its thread.
+    arbiter: Option<Arbiter>,
 }
 
 impl ArbiterPool {
@@ -76,7 +83,7 @@ impl ArbiterPool {
     pub fn new(size: usize) -> io::Result<Self> {
         let (system, system_thread) = start_system()?;
         let members = (0..size.max(1))
-            .map(|_| new_arbiter(&system).map(Mutex::new))
+            .map(|_| new_member(&system).map(Mutex::new))
             .collect::<io::Result<Box<[_]>>>()?;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -110,19 +117,38 @@ impl ArbiterPool {
     #[must_use]
     pub fn get(&self, index: usize) -> ArbiterHandle {
         let mut member = self.inner.members[index % self.len()].lock();
-        if !member.alive()
-            && let Ok(fresh) = new_arbiter(&self.inner.system)
+        if !member.handle.alive()
+            && let Ok(fresh) = new_member(&self.inner.system)
         {
             *member = fresh;
         }
-        member.handle()
+        member.handle.clone()
     }
 
-    /// Stops all arbiters with whatever runs on them. Called from outside of the pool, it waits for their end.
+    /// Tells all arbiters to stop with whatever runs on them; returns at once.
     ///
     /// Stop the supervisors that live here first: what runs on a stopping arbiter ends without its hooks.
     pub fn stop(&self) {
         self.inner.stop();
+    }
+
+    /// Waits until the threads of a stopped pool have ended. Does nothing on a thread of the pool itself.
+    ///
+    /// A handler that blocks its thread delays this until it returns.
+    pub fn join(&self) {
+        let on_own_thread =
+            System::try_current().is_some_and(|current| current.id() == self.inner.system.id());
+        if on_own_thread {
+            return;
+        }
+        for member in &self.inner.members {
+            let arbiter = member.lock().arbiter.take();
+            // A thread that panicked has ended, which is all that is asked.
+            let _ = arbiter.map(Arbiter::join);
+        }
+        if let Some(thread) = self.inner.system_thread.lock().take() {
+            let _ = thread.join();
+        }
     }
 }
 
@@ -137,15 +163,9 @@ impl fmt::Debug for ArbiterPool {
 impl Inner {
     fn stop(&self) {
         for member in &self.members {
-            member.lock().stop();
+            member.lock().handle.stop();
         }
         self.system.stop();
-        let on_own_thread =
-            System::try_current().is_some_and(|current| current.id() == self.system.id());
-        if !on_own_thread && let Some(thread) = self.system_thread.lock().take() {
-            // It cannot have panicked for a reason of ours, and its end is all that matters.
-            let _ = thread.join();
-        }
     }
 }
 
@@ -173,14 +193,18 @@ fn start_system() -> io::Result<(System, JoinHandle<()>)> {
 }
 
 /// Starts an arbiter on behalf of `system`, from whatever thread.
-fn new_arbiter(system: &System) -> io::Result<Arbiter> {
+fn new_member(system: &System) -> io::Result<Member> {
     let (sender, started) = mpsc::channel();
     system.arbiter().spawn_fn(move || {
         let _ = sender.send(Arbiter::try_new());
     });
-    started
+    let arbiter = started
         .recv()
-        .map_err(|_| io::Error::other("the system of the pool has stopped"))?
+        .map_err(|_| io::Error::other("the system of the pool has stopped"))??;
+    Ok(Member {
+        handle: arbiter.handle(),
+        arbiter: Some(arbiter),
+    })
 }
 
 #[cfg(test)]
@@ -222,6 +246,7 @@ mod tests {
         let pool = ArbiterPool::new(1).expect("threads");
         let arbiter = pool.pick();
         pool.stop();
+        pool.join();
         assert_eq!(thread_of(&arbiter), None);
     }
 }

@@ -1,0 +1,139 @@
+//! A call on this node: the function runs on the caller's thread, under its timeout, and its panic stays its own.
+//!
+//! ```
+//! use std::{sync::Arc, time::Duration};
+//! use gen_api::{
+//!     call::local::{self, CallError},
+//!     clock::{Clock, SystemClock},
+//!     function::{Call, FunctionError, Functions, RequestInfo},
+//! };
+//!
+//! async fn careless() -> Result<(), FunctionError> {
+//!     panic!("kaboom");
+//! }
+//!
+//! # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+//! # runtime.block_on(async {
+//! # let runtime = tokio::runtime::Handle::current();
+//! let clock: Arc<dyn Clock> = Arc::new(SystemClock::new(runtime.clone()));
+//! let functions = Functions::new().register("Demo", "careless", careless);
+//! let careless = functions.get("Demo", "careless").expect("a registered function");
+//! let call = Call::new(vec![], RequestInfo::default(), runtime);
+//! let outcome = local::call(&**careless, call, Some(Duration::from_secs(5)), &clock).await;
+//! assert!(matches!(outcome, Err(CallError::Panicked(text)) if text == "kaboom"));
+//! # });
+//! # Ok::<_, std::io::Error>(())
+//! ```
+
+pub(crate) mod contained;
+
+use std::{any::Any, future::poll_fn, sync::Arc, task::Poll, time::Duration};
+
+use futures_util::StreamExt;
+use thiserror::Error;
+
+use self::contained::{Contained, contain};
+use crate::{
+    clock::Clock,
+    function::{Call, Function, FunctionError, FunctionErrorKind, Outcome},
+};
+
+/// Runs a call of `function` and waits for its outcome.
+///
+/// A panic is caught wherever the function's code runs: when its future is made, polled and dropped, and later when a
+/// stream that it answers with is polled and dropped (an error item of the kind
+/// [`Panicked`](FunctionErrorKind::Panicked) then ends the stream). A program built with `panic = "abort"` ends at the
+/// first panic all the same.
+///
+/// On a thread without a tokio runtime the call's [`runtime`](Call::runtime) is entered around that code, so that
+/// functions may use tokio's timers in any host.
+///
+/// The `timeout` runs from the first time that the function waits, so a call that never waits arms no timer; `None` is
+/// no limit. When it has passed, the function's future is dropped. It does not bound a stream that the function answers
+/// with.
+///
+/// # Errors
+/// How the function failed; see [`CallError`].
+pub async fn call(
+    function: &dyn Function,
+    call: Call,
+    timeout: Option<Duration>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Outcome, CallError> {
+    let runtime = call.runtime.clone();
+    let future = contain(&runtime, || function.call(call)).map_err(CallError::Panicked)?;
+    let mut running = Contained::new(future, runtime);
+    let mut timer = None;
+    let outcome = poll_fn(|cx| {
+        if let Poll::Ready(outcome) = running.poll(cx) {
+            return Poll::Ready(match outcome {
+                Ok(outcome) => outcome.map_err(CallError::from),
+                Err(panic) => Err(CallError::Panicked(panic)),
+            });
+        }
+        let Some(timeout) = timeout else {
+            return Poll::Pending;
+        };
+        let timer = timer.get_or_insert_with(|| clock.sleep(timeout));
+        timer
+            .as_mut()
+            .poll(cx)
+            .map(|()| Err(CallError::TimedOut(timeout)))
+    })
+    .await;
+    match outcome {
+        Ok(Outcome::Stream(results)) => {
+            let results = Contained::new(results, running.into_runtime());
+            Ok(Outcome::Stream(results.boxed()))
+        }
+        other => other,
+    }
+}
+
+/// How a call failed.
+///
+/// The texts are for logs, but for [`Public`](Self::Public): what a client gets to read of the others is decided where
+/// responses are written.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// The function answered with an error.
+    #[error("{0}")]
+    Failed(String),
+    /// The function gave a negative answer that is meant for the client, and that no retry changes.
+    #[error("{0}")]
+    Public(String),
+    /// The call's arguments do not fit the function; no retry changes that.
+    #[error("{0}")]
+    Arguments(String),
+    /// The function panicked, with this text.
+    #[error("the function panicked: {0}")]
+    Panicked(String),
+    /// The function did not answer in time.
+    #[error("the function timed out after {} ms", .0.as_millis())]
+    TimedOut(Duration),
+}
+
+impl CallError {
+    /// The error of a panic that was caught elsewhere, from what it carried.
+    #[must_use]
+    pub fn from_panic(payload: &(dyn Any + Send)) -> Self {
+        Self::Panicked(contained::panic_text(payload))
+    }
+}
+
+impl From<FunctionError> for CallError {
+    fn from(error: FunctionError) -> Self {
+        let kind = error.kind();
+        let text = error.into_message();
+        match kind {
+            FunctionErrorKind::Failed => Self::Failed(text),
+            FunctionErrorKind::Public => Self::Public(text),
+            FunctionErrorKind::Arguments => Self::Arguments(text),
+            FunctionErrorKind::Panicked => Self::Panicked(text),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

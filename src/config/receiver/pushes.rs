@@ -1,0 +1,286 @@
+//! What a receiver does with a push, and what it remembers of it.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt,
+    sync::Arc,
+};
+
+use parking_lot::Mutex;
+use serde::Serialize;
+use serde_json::Value;
+use subtle::ConstantTimeEq;
+
+use crate::{
+    config::{
+        AddError, ConfigTable, FailedConfigs, FailedSource,
+        adopt::adopt,
+        failed::{Refused, reasons},
+        puller::Pulls,
+    },
+    model::{
+        FunConfig, InvalidConfig, Mfa, Nodes, PushConfig, PushOptions, PushOutcome, PushToken,
+        SkipReason, Verification,
+    },
+};
+
+/// Why a push was refused; nothing of it was stored.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PushError {
+    /// It cannot be read or is not valid: every fault at once. A function's faults are faults of `fun_configs`.
+    #[error(transparent)]
+    Invalid(#[from] InvalidConfig),
+    /// The gateway asks for a token, and the push has none or another one.
+    #[error("the push token is missing or wrong")]
+    InvalidToken,
+    /// The allowlist does not name these functions (SPEC section 18).
+    #[error("functions are not on the allowlist: {}", names(.0))]
+    NotAllowed(Vec<Mfa>),
+    /// The receiver could not be asked.
+    #[error(transparent)]
+    Unavailable(#[from] crate::owner::Unavailable),
+}
+
+impl PushError {
+    /// The stable name of the refusal: `validation_failed`, `invalid_push_token`, `mfa_not_allowed` or `unavailable`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "validation_failed",
+            Self::InvalidToken => "invalid_push_token",
+            Self::NotAllowed(_) => "mfa_not_allowed",
+            Self::Unavailable(_) => "unavailable",
+        }
+    }
+}
+
+fn names(functions: &[Mfa]) -> String {
+    let names: Vec<String> = functions.iter().map(Mfa::to_string).collect();
+    names.join(", ")
+}
+
+/// What was pushed last for a service.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct PushedService {
+    /// The version of the whole.
+    pub config_version: String,
+    /// Where the service runs.
+    pub nodes: Nodes,
+    /// How many functions the push held.
+    pub functions: usize,
+    /// Whether one of its pushes made the service one that is also pulled.
+    pub is_pulled: bool,
+}
+
+/// The services that were pushed, and how a push is taken. It outlives the actor of the receiver.
+pub(crate) struct Pushes {
+    table: Arc<ConfigTable>,
+    failed: FailedConfigs,
+    pulls: Arc<Pulls>,
+    token: Option<PushToken>,
+    /// Locked for as long as a push is stored, so that pushes take turns.
+    services: Mutex<BTreeMap<String, PushedService>>,
+}
+
+impl Pushes {
+    pub(crate) fn new(
+        table: Arc<ConfigTable>,
+        failed: FailedConfigs,
+        pulls: Arc<Pulls>,
+        token: Option<PushToken>,
+    ) -> Self {
+        Self {
+            table,
+            failed,
+            pulls,
+            token,
+            services: Mutex::default(),
+        }
+    }
+
+    /// Takes a push in its JSON form: reads it, judges it, and stores it or nothing.
+    pub(crate) fn push_json(
+        &self,
+        json: Value,
+        options: PushOptions,
+    ) -> Result<PushOutcome, PushError> {
+        match PushConfig::from_value(json.clone()) {
+            Ok(config) => self.push(&config, options),
+            Err(invalid) => {
+                let token = json.get("push_token").and_then(Value::as_str);
+                if self.may_push(token) {
+                    self.note_unreadable(&json);
+                }
+                Err(invalid.into())
+            }
+        }
+    }
+
+    /// Takes a push: judges it, and stores it or nothing.
+    pub(crate) fn push(
+        &self,
+        config: &PushConfig,
+        options: PushOptions,
+    ) -> Result<PushOutcome, PushError> {
+        let may_push = self.may_push(config.push_token.as_ref().map(PushToken::expose));
+        if let Err(invalid) = config.validate(self.table.limits()) {
+            // What a stranger sends leaves no trace.
+            if may_push {
+                for function in &config.fun_configs {
+                    self.note_faults(config, function);
+                }
+            }
+            return Err(invalid.into());
+        }
+        if !may_push {
+            tracing::warn!(
+                service = config.service,
+                "refused a push with a wrong token"
+            );
+            return Err(PushError::InvalidToken);
+        }
+        let mut services = self.services.lock();
+        let stored = services.get(&config.service);
+        let is_stored = stored.is_some_and(|known| known.config_version == config.config_version);
+        if is_stored && !options.force {
+            return Ok(PushOutcome::Skipped(SkipReason::VersionMatches));
+        }
+        let functions = self.check(config)?;
+        let count = functions.len();
+        self.store(&config.service, functions, options);
+        let was_pulled = stored.is_some_and(|known| known.is_pulled);
+        let pushed = PushedService {
+            config_version: config.config_version.clone(),
+            nodes: config.nodes.clone(),
+            functions: count,
+            is_pulled: self.join_puller(config) || was_pulled,
+        };
+        services.insert(config.service.clone(), pushed);
+        let (service, version) = (&config.service, &config.config_version);
+        tracing::info!(service, version, count, "accepted a push");
+        Ok(PushOutcome::Accepted)
+    }
+
+    pub(crate) fn verify(&self, service: &str, config_version: &str) -> Verification {
+        match self.services.lock().get(service) {
+            None => Verification::NotFound,
+            Some(known) if known.config_version == config_version => Verification::Matched,
+            Some(known) => Verification::Mismatch(known.config_version.clone()),
+        }
+    }
+
+    /// Forgets a service, and ends its pulling where a push began it. Its functions stay.
+    pub(crate) fn delete(&self, service: &str) {
+        let mut services = self.services.lock();
+        let deleted = services.remove(service);
+        if deleted.is_some_and(|known| known.is_pulled) {
+            self.pulls.delete(&[service.to_owned()]);
+        }
+    }
+
+    pub(crate) fn services(&self) -> BTreeMap<String, PushedService> {
+        self.services.lock().clone()
+    }
+
+    /// Whether a push with this token may be stored; the comparison takes as long for a wrong one as for the right one.
+    fn may_push(&self, token: Option<&str>) -> bool {
+        let Some(expected) = &self.token else {
+            return true;
+        };
+        let token = token.unwrap_or_default().as_bytes();
+        expected.expose().as_bytes().ct_eq(token).into()
+    }
+
+    /// The functions as they are stored, if all of them may be.
+    fn check(&self, config: &PushConfig) -> Result<Vec<FunConfig>, PushError> {
+        let adopted = config.fun_configs.iter().cloned();
+        let adopted: Vec<FunConfig> = adopted.map(|one| adopt(one, &config.nodes)).collect();
+        let (mut faults, mut forbidden) = (Vec::new(), Vec::new());
+        for function in &adopted {
+            let Err(error) = self.table.check(function) else {
+                continue;
+            };
+            self.note(function, reasons(&error));
+            match error {
+                AddError::Invalid(invalid) => faults.extend(invalid.faults),
+                AddError::NotAllowed(function) => forbidden.push(function),
+                AddError::Unavailable(unavailable) => return Err(unavailable.into()),
+            }
+        }
+        InvalidConfig::unless_empty(faults)?;
+        if !forbidden.is_empty() {
+            return Err(PushError::NotAllowed(forbidden));
+        }
+        Ok(adopted)
+    }
+
+    fn store(&self, service: &str, functions: Vec<FunConfig>, options: PushOptions) {
+        let listed = functions.iter();
+        let listed: HashSet<(String, Option<String>)> = listed
+            .map(|one| (one.request_type.clone(), one.version.clone()))
+            .collect();
+        for function in functions {
+            self.table.store_refreshed(function);
+        }
+        if options.replace {
+            self.table.retain(service, |request_type, version| {
+                listed.contains(&(request_type.to_owned(), version.map(str::to_owned)))
+            });
+        }
+    }
+
+    /// Lets the service be pulled too, where the push says how.
+    fn join_puller(&self, config: &PushConfig) -> bool {
+        let Some(service) = config.service_config() else {
+            return false;
+        };
+        // Its fields were judged with the push, so there is nothing left to refuse.
+        self.pulls.add(vec![service]).is_ok()
+    }
+
+    fn note_faults(&self, config: &PushConfig, function: &FunConfig) {
+        let faults = config.function_faults(function, self.table.limits());
+        let faults: Vec<String> = faults.map(|fault| fault.to_string()).collect();
+        if !faults.is_empty() {
+            self.note(function, faults);
+        }
+    }
+
+    fn note(&self, function: &FunConfig, reasons: Vec<String>) {
+        self.failed.note(Refused {
+            service: Some(&function.service),
+            request_type: Some(&function.request_type),
+            version: function.version.as_deref(),
+            source: FailedSource::Push,
+            node: None,
+            reasons,
+        });
+    }
+
+    /// Notes the functions of a push that cannot be read as a whole.
+    fn note_unreadable(&self, json: &Value) {
+        let items = json.get("fun_configs").and_then(Value::as_array);
+        let service = json.get("service").and_then(Value::as_str);
+        let whole = PushConfig::new(service.unwrap_or_default(), Nodes::Local, "", []);
+        for item in items.into_iter().flatten() {
+            match FunConfig::from_value(item.clone()) {
+                Ok(function) => self.note_faults(&whole, &function),
+                Err(invalid) => {
+                    let reasons = reasons(&invalid.into());
+                    let refused = Refused::of_json(item, FailedSource::Push, reasons);
+                    self.failed.note(refused);
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Pushes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pushes")
+            .field("services", &*self.services.lock())
+            .finish_non_exhaustive()
+    }
+}

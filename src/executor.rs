@@ -1,0 +1,317 @@
+//! The way of a request, stage by stage (SPEC section 3), and the [`Executor`] actor as one door to it.
+//!
+//! [`GenApi::execute`](crate::GenApi::execute) runs the stages on the caller's thread, without a mailbox in between. The
+//! actor runs the same stages, each request in a task of its own, so an executor that dies drops no request it has taken.
+//!
+//! ```text
+//! admission -> find config -> before hook -> permission -> rate limits -> arguments -> call -> after hook -> response
+//!     |             |             |              |             |             |          |         ^
+//!     |             |             +--------------+-------------+-------------+----------+---------+
+//!     +-------------+------------------------------------ one error response -----------------------> response
+//! ```
+
+mod actor;
+mod after;
+mod arguments;
+mod attempt;
+mod error;
+mod find_config;
+mod in_flight;
+mod invoke;
+mod permission;
+mod reply;
+pub(crate) mod respond;
+mod watch;
+
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use actix::Recipient;
+use actix_otp::{ArbiterPool, DynamicSupervisorRef};
+use futures_util::future::{Either, select};
+use tokio::runtime::Handle;
+use tracing::Instrument;
+
+pub(crate) use self::error::RequestError;
+pub use self::{
+    actor::{Execute, Executor},
+    reply::Reply,
+};
+use self::{
+    after::AfterHook,
+    attempt::{Attempts, Input},
+    in_flight::{InFlight, Place},
+    watch::Watch,
+};
+use crate::{
+    call::{callback::Callbacks, retry::Backoff},
+    clock::Clock,
+    config::{ConfigTable, Route},
+    diagnostics::{Count, Counters, Now, Statistics},
+    function::{Functions, RequestInfo},
+    hooks::Hooks,
+    model::{Request, Response},
+    rate_limiter::RateLimiter,
+    settings::Settings,
+    stream::LiveStreams,
+    telemetry::Telemetry,
+    worker_pool::WorkerPools,
+};
+
+/// Everything a request meets on its way; shared by all doors.
+pub(crate) struct Pipeline {
+    pub(crate) settings: Settings,
+    pub(crate) configs: Arc<ConfigTable>,
+    pub(crate) rate_limiter: RateLimiter,
+    pub(crate) worker_pools: WorkerPools,
+    pub(crate) streams: Arc<LiveStreams>,
+    pub(crate) stream_supervisor: DynamicSupervisorRef,
+    /// Runs what goes on after the acknowledgement.
+    pub(crate) pool: ArbiterPool,
+    pub(crate) telemetry: Telemetry,
+    /// When the engine was made, by its clock.
+    started: Duration,
+    in_flight: InFlight,
+    callbacks: Arc<Callbacks>,
+    hooks: Arc<Hooks>,
+    attempts: Arc<Attempts>,
+}
+
+/// What a [`Pipeline`] is made of.
+pub(crate) struct PipelineParts {
+    pub(crate) settings: Settings,
+    pub(crate) functions: Arc<Functions>,
+    pub(crate) configs: Arc<ConfigTable>,
+    pub(crate) rate_limiter: RateLimiter,
+    pub(crate) worker_pools: WorkerPools,
+    pub(crate) streams: Arc<LiveStreams>,
+    pub(crate) stream_supervisor: DynamicSupervisorRef,
+    pub(crate) pool: ArbiterPool,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) telemetry: Telemetry,
+    pub(crate) runtime: Handle,
+}
+
+impl Pipeline {
+    pub(crate) fn new(parts: PipelineParts) -> Self {
+        let PipelineParts {
+            functions,
+            clock,
+            telemetry,
+            runtime,
+            ..
+        } = parts;
+        let callbacks = Arc::new(Callbacks::new(
+            functions,
+            Arc::clone(&clock),
+            runtime.clone(),
+        ));
+        Self {
+            settings: parts.settings,
+            configs: parts.configs,
+            rate_limiter: parts.rate_limiter,
+            worker_pools: parts.worker_pools,
+            streams: parts.streams,
+            stream_supervisor: parts.stream_supervisor,
+            pool: parts.pool,
+            in_flight: InFlight::default(),
+            hooks: Arc::new(Hooks::new(
+                Arc::clone(&callbacks),
+                Arc::clone(&clock),
+                telemetry.clone(),
+            )),
+            callbacks,
+            started: clock.now(),
+            attempts: Arc::new(Attempts {
+                clock,
+                counters: Counters::new(),
+                telemetry: telemetry.clone(),
+                runtime,
+                backoff: Backoff::default(),
+            }),
+            telemetry,
+        }
+    }
+
+    /// The runtime of one of the engine's threads.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.attempts.runtime
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.attempts.clock
+    }
+
+    /// How many requests are being worked on.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.count()
+    }
+
+    pub(crate) fn statistics(&self) -> Statistics {
+        let now = Now {
+            uptime: self.clock().now().saturating_sub(self.started),
+            in_flight: self.in_flight(),
+            open_streams: self.streams.count(),
+        };
+        Statistics::new(&self.attempts.counters, &now)
+    }
+
+    /// Answers a request; its later responses are in the reply.
+    pub(crate) async fn execute(&self, request: Request) -> Reply {
+        self.answer(request, None).await
+    }
+
+    /// Answers a request; all responses go to the recipient, in order.
+    pub(crate) async fn execute_to(&self, request: Request, recipient: Recipient<Response>) {
+        let reply = self.answer(request, Some(recipient.clone())).await;
+        if let Some(response) = reply.response {
+            recipient.do_send(response);
+        }
+    }
+
+    /// Answers a JSON payload; one that is no request gets an error response.
+    pub(crate) async fn execute_json(&self, payload: &[u8]) -> Reply {
+        match Request::decode(payload, self.settings.requests.max_payload_bytes) {
+            Ok(request) => self.execute(request).await,
+            Err(error) => {
+                self.attempts.counters.count(Count::Undecodable);
+                let request_id = respond::request_id_of(payload, &error);
+                Reply::now(respond::undecodable(request_id, &error))
+            }
+        }
+    }
+
+    /// Answers a request within a limit, retries included.
+    pub(crate) async fn execute_within(&self, request: Request, limit: Duration) -> Reply {
+        let request_id = request.request_id.clone();
+        let mut watch = Watch::start(self, &request);
+        let span = watch.span();
+        {
+            let answer = pin!(self.stages(&mut watch, request, None).instrument(span));
+            let expired = self.attempts.clock.sleep(limit);
+            if let Either::Left((reply, _)) = select(answer, expired).await {
+                return reply;
+            }
+        }
+        let error = RequestError::TimedOut(limit);
+        watch.end(Some(&error));
+        self.refuse(request_id, &error)
+    }
+
+    async fn answer(&self, request: Request, recipient: Option<Recipient<Response>>) -> Reply {
+        let mut watch = Watch::start(self, &request);
+        let span = watch.span();
+        let answer = self.stages(&mut watch, request, recipient);
+        answer.instrument(span).await
+    }
+
+    async fn stages(
+        &self,
+        watch: &mut Watch<'_>,
+        mut request: Request,
+        recipient: Option<Recipient<Response>>,
+    ) -> Reply {
+        let (_place, route) = match self.admit(&request) {
+            Ok(admitted) => admitted,
+            Err(error) => {
+                watch.end(Some(&error));
+                return self.refuse(request.request_id, &error);
+            }
+        };
+        watch.found(route.config.response_type);
+        let checked = self.check(&mut request, route).await;
+        let (route, error) = match checked {
+            Ok(route) => (route, None),
+            Err((route, error)) => (route, Some(error)),
+        };
+        // The before hook may have changed it.
+        watch.found(route.config.response_type);
+        let after = AfterHook::of(&self.hooks, &route, &request);
+        let result = match error {
+            None => {
+                self.accept_and_invoke(&mut request, route, after.as_ref(), recipient)
+                    .await
+            }
+            Some(error) => Err(error),
+        };
+        match result {
+            Ok(reply) => {
+                watch.end(None);
+                reply
+            }
+            Err(error) => {
+                let mut reply = self.refuse(request.request_id, &error);
+                if let Some(response) = reply.response.take() {
+                    reply.response = Some(after::apply(after.as_ref(), response).await);
+                }
+                watch.end(Some(&error));
+                reply
+            }
+        }
+    }
+
+    /// The stages before anything is known of the caller's rights.
+    fn admit(&self, request: &Request) -> Result<(Place<'_>, Arc<Route>), RequestError> {
+        let place = self.in_flight.enter(self.settings.engine.max_in_flight)?;
+        let route = find_config::find_config(&self.configs, request)?;
+        Ok((place, route))
+    }
+
+    /// The stages that may refuse the caller; the before hook may have another config answer.
+    async fn check(
+        &self,
+        request: &mut Request,
+        mut route: Arc<Route>,
+    ) -> Result<Arc<Route>, (Arc<Route>, RequestError)> {
+        if let Some(hook) = &route.config.before_execute {
+            match self.hooks.before(hook, request, &route.config).await {
+                Ok(None) => {}
+                Ok(Some(config)) => match self.configs.compile(config) {
+                    Ok(changed) => route = Arc::new(changed),
+                    Err(error) => {
+                        tracing::warn!(%hook, %error, "a before hook answered with a config that is not valid");
+                    }
+                },
+                Err(rejection) => return Err((route, rejection.into())),
+            }
+        }
+        let allowed =
+            permission::check(&self.callbacks, &self.telemetry, request, &route.config).await;
+        let checked = allowed.and_then(|()| Ok(self.rate_limiter.check(request)?));
+        match checked {
+            Ok(()) => Ok(route),
+            Err(error) => Err((route, error)),
+        }
+    }
+
+    async fn accept_and_invoke(
+        &self,
+        request: &mut Request,
+        route: Arc<Route>,
+        after: Option<&AfterHook>,
+        recipient: Option<Recipient<Response>>,
+    ) -> Result<Reply, RequestError> {
+        let args = arguments::convert(&route, std::mem::take(&mut request.args))?;
+        let info = if route.needs_info {
+            let (user_id, device_id) = (request.user_id.take(), request.device_id.take());
+            RequestInfo::new(request.request_id.clone(), user_id, device_id)
+        } else {
+            RequestInfo::default()
+        };
+        let input = Input {
+            args,
+            info,
+            stream: None,
+        };
+        self.invoke(&request.request_id, route, input, after, recipient)
+            .await
+    }
+
+    fn refuse(&self, request_id: String, error: &RequestError) -> Reply {
+        tracing::debug!(%request_id, %error, "a request failed");
+        Reply::now(respond::failure(
+            request_id,
+            error,
+            self.settings.security.detail_error,
+        ))
+    }
+}

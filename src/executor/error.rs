@@ -1,0 +1,96 @@
+//! Why a request failed, one variant a stage; `respond` alone turns these into what a client reads.
+
+use std::time::Duration;
+
+use crate::{
+    arguments::ArgumentError,
+    call::local::CallError,
+    hooks::HookRejection,
+    rate_limiter::RateLimitError,
+    worker_pool::{Rejected, TaskEnd},
+};
+
+/// Why a request did not get its result.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RequestError {
+    /// More requests are in flight than the setting allows, or a pool takes no more work.
+    #[error("too much work at the moment: {0}")]
+    Busy(String),
+    /// No config answers the request.
+    #[error("no config for the request type")]
+    Unsupported {
+        request_type: String,
+        version: Option<String>,
+    },
+    /// The config that would answer is switched off.
+    #[error("the config is disabled")]
+    Disabled {
+        request_type: String,
+        version: Option<String>,
+    },
+    /// The before hook ended the request.
+    #[error("the before hook rejected the request: {0}")]
+    HookRejected(#[from] HookRejection),
+    /// The caller may not call this.
+    #[error("permission denied")]
+    PermissionDenied,
+    /// The caller asks too often, or the limiter cannot tell.
+    #[error(transparent)]
+    RateLimit(#[from] RateLimitError),
+    /// The caller's own mistake.
+    #[error(transparent)]
+    Argument(#[from] ArgumentError),
+    /// The config names a function that this process does not have.
+    #[error("the function {module}.{function} is not registered")]
+    NoFunction { module: String, function: String },
+    /// The config's nodes are not this process, and it has no way to reach others.
+    #[error("no transport reaches the nodes of this config")]
+    NoTransport,
+    /// The call itself failed.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The call failed, and so did every retry.
+    #[error("all {retries} retries failed, the last one: {last}")]
+    RetriesExhausted {
+        retries: u32,
+        last: Box<RequestError>,
+    },
+    /// The producer of a stream went away without an end.
+    #[error("the producer of the stream vanished")]
+    ProducerVanished,
+    /// A function that returns a stream was called in another response mode.
+    #[error("the function returns a stream, but the config's response_type is not `stream`")]
+    UnexpectedStream,
+    /// The limit that came with the request has passed.
+    #[error("the request timed out")]
+    TimedOut(Duration),
+}
+
+impl From<Rejected> for RequestError {
+    fn from(rejected: Rejected) -> Self {
+        Self::Busy(rejected.to_string())
+    }
+}
+
+impl RequestError {
+    /// How a task that failed so has ended for its pool: only panics and timeouts are failures of the pool.
+    pub(crate) fn task_end(&self) -> TaskEnd {
+        match self {
+            Self::RetriesExhausted { last, .. } => last.task_end(),
+            Self::Call(CallError::Panicked(_)) => TaskEnd::Panicked,
+            Self::Call(CallError::TimedOut(_)) => TaskEnd::TimedOut,
+            _ => TaskEnd::Error,
+        }
+    }
+
+    /// Whether another attempt may go better: a failure of the call, not of the caller (SPEC section 9).
+    pub(crate) fn may_be_retried(&self) -> bool {
+        matches!(
+            self,
+            Self::NoFunction { .. }
+                | Self::Call(
+                    CallError::Failed(_) | CallError::Panicked(_) | CallError::TimedOut(_)
+                )
+        )
+    }
+}

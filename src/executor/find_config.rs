@@ -1,0 +1,34 @@
+//! Stage 1: the config that answers the request (SPEC sections 3 and 11).
+
+use std::sync::Arc;
+
+use super::error::RequestError;
+use crate::{
+    config::{ConfigTable, LookupError, Route},
+    model::{Request, version},
+};
+
+pub(super) fn find_config(
+    table: &ConfigTable,
+    request: &Request,
+) -> Result<Arc<Route>, RequestError> {
+    let asked = version::effective(request.version.as_deref());
+    let found = match asked {
+        Some(version) => table.exact(&request.service, &request.request_type, Some(version)),
+        None => table.fast(&request.service, &request.request_type),
+    };
+    found.map_err(|error| {
+        let request_type = request.request_type.clone();
+        let version = asked.map(str::to_owned);
+        match error {
+            LookupError::NotFound => RequestError::Unsupported {
+                request_type,
+                version,
+            },
+            LookupError::Disabled => RequestError::Disabled {
+                request_type,
+                version,
+            },
+        }
+    })
+}

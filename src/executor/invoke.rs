@@ -1,0 +1,224 @@
+//! Stage 6 in the way the config's response mode asks for (SPEC section 7).
+
+use std::sync::Arc;
+
+use actix::Recipient;
+use serde_json::Value;
+use tracing::Instrument;
+
+use super::{
+    Pipeline,
+    after::{self, AfterHook},
+    attempt::{Attempts, Input},
+    error::RequestError,
+    reply::Reply,
+    respond,
+};
+use crate::{
+    config::Route,
+    diagnostics::Count,
+    function::{Outcome, stream_channel},
+    model::{Response, ResponseType},
+    response_sink::ResponseSink,
+    stream::{StreamCall, StreamWork},
+    worker_pool::{TaskEnd, Ticket},
+};
+
+impl Pipeline {
+    pub(super) async fn invoke(
+        &self,
+        request_id: &str,
+        route: Arc<Route>,
+        input: Input,
+        after: Option<&AfterHook>,
+        recipient: Option<Recipient<Response>>,
+    ) -> Result<Reply, RequestError> {
+        match route.config.response_type {
+            ResponseType::Sync => {
+                let value = single(self.attempts.run(request_id, &route, input).await?)?;
+                let response = Response::sync(request_id, value);
+                Ok(Reply::now(after::apply(after, response).await))
+            }
+            ResponseType::Async => {
+                self.invoke_async(request_id, route, input, after.cloned(), recipient)
+            }
+            ResponseType::Stream => {
+                self.invoke_stream(request_id, route, input, after, recipient)
+                    .await
+            }
+            _ => self.invoke_none(request_id, route, input),
+        }
+    }
+
+    fn invoke_async(
+        &self,
+        request_id: &str,
+        route: Arc<Route>,
+        input: Input,
+        after: Option<AfterHook>,
+        recipient: Option<Recipient<Response>>,
+    ) -> Result<Reply, RequestError> {
+        let ticket = self.worker_pools.async_pool.admit()?;
+        let delivery = self.delivery(Response::async_ack(request_id), recipient);
+        let Delivery {
+            mut sink,
+            acknowledgement,
+            reply,
+        } = delivery;
+        let request_id = request_id.to_owned();
+        let (attempts, detail_error) = (
+            Arc::clone(&self.attempts),
+            self.settings.security.detail_error,
+        );
+        let work = async move {
+            sink.on_loss(respond::lost);
+            if let Some(acknowledgement) = acknowledgement {
+                // A receiver that is gone already does not keep the accepted call from being made.
+                let _ = sink.send(acknowledgement).await;
+            }
+            let result = run_in_pool(ticket, &attempts, &request_id, &route, input).await;
+            let response = match result.and_then(single) {
+                Ok(value) => Response::sync(request_id, value),
+                Err(error) => {
+                    tracing::warn!(%request_id, %error, "an async call failed");
+                    respond::failure(request_id, &error, detail_error)
+                }
+            };
+            sink.finish(after::apply(after.as_ref(), response).await);
+        };
+        self.pool.pick().spawn(work.in_current_span());
+        Ok(reply)
+    }
+
+    fn invoke_none(
+        &self,
+        request_id: &str,
+        route: Arc<Route>,
+        input: Input,
+    ) -> Result<Reply, RequestError> {
+        let ticket = self.worker_pools.async_pool.admit()?;
+        let request_id = request_id.to_owned();
+        let attempts = Arc::clone(&self.attempts);
+        let work = async move {
+            if let Err(error) = run_in_pool(ticket, &attempts, &request_id, &route, input).await {
+                tracing::warn!(%request_id, %error, "a call without a response failed");
+            }
+        };
+        self.pool.pick().spawn(work.in_current_span());
+        Ok(Reply::nothing())
+    }
+
+    async fn invoke_stream(
+        &self,
+        request_id: &str,
+        route: Arc<Route>,
+        mut input: Input,
+        after: Option<&AfterHook>,
+        recipient: Option<Recipient<Response>>,
+    ) -> Result<Reply, RequestError> {
+        let ticket = self.worker_pools.stream_pool.admit()?;
+        let acknowledgement = Response::stream_chunk(request_id, "init");
+        let acknowledgement = after::apply(after, acknowledgement).await;
+        let (handle, events) = stream_channel(self.settings.streams.buffer);
+        input.stream = Some(handle);
+        let Delivery {
+            sink,
+            acknowledgement,
+            reply,
+        } = self.delivery(acknowledgement, recipient);
+        let live = self.streams.enter(request_id, events.closer());
+        let call = {
+            let (attempts, route) = (Arc::clone(&self.attempts), Arc::clone(&route));
+            let request_id = Arc::clone(live.id());
+            async move { attempts.run(&request_id, &route, input).await }
+        };
+        let work = StreamWork {
+            timeout: route.timeout,
+            clock: Arc::clone(&self.attempts.clock),
+            call: Box::pin(call.in_current_span()),
+            events,
+            sink,
+            acknowledgement,
+            detail_error: self.settings.security.detail_error,
+            live,
+            route,
+            telemetry: self.telemetry.clone(),
+            ticket,
+        };
+        match self
+            .stream_supervisor
+            .spawn_child(move || StreamCall::new(work))
+        {
+            Ok(_) => {
+                self.attempts.counters.count(Count::StreamOpened);
+                Ok(reply)
+            }
+            Err(refused) if reply.response.is_some() => {
+                Err(RequestError::Busy(refused.to_string()))
+            }
+            // The sink went with the refused work, and told the recipient.
+            Err(_) => Ok(Reply::nothing()),
+        }
+    }
+
+    /// Where the responses of an accepted call go: the first into the reply and the later ones after it, or all of them to
+    /// the recipient in order.
+    fn delivery(
+        &self,
+        acknowledgement: Response,
+        recipient: Option<Recipient<Response>>,
+    ) -> Delivery {
+        let request_id = acknowledgement.request_id.clone().unwrap_or_default();
+        match recipient {
+            Some(recipient) => Delivery {
+                sink: ResponseSink::recipient(recipient, request_id, respond::unavailable),
+                acknowledgement: Some(acknowledgement),
+                reply: Reply::nothing(),
+            },
+            None => {
+                let buffer = self.settings.streams.buffer;
+                let (sink, later) = ResponseSink::channel(buffer, request_id, respond::unavailable);
+                let reply = Reply::with_later(acknowledgement, later);
+                Delivery {
+                    sink,
+                    acknowledgement: None,
+                    reply,
+                }
+            }
+        }
+    }
+}
+
+/// Waits for a place in the pool and makes the call there.
+async fn run_in_pool(
+    ticket: Ticket,
+    attempts: &Attempts,
+    request_id: &str,
+    route: &Route,
+    input: Input,
+) -> Result<Outcome, RequestError> {
+    let place = ticket.place().await;
+    let result = attempts.run(request_id, route, input).await;
+    place.finish(match &result {
+        Ok(_) => TaskEnd::Completed,
+        Err(error) => error.task_end(),
+    });
+    result
+}
+
+/// The way back of an accepted call.
+struct Delivery {
+    sink: ResponseSink,
+    /// To be sent through the sink first; `None` where the reply carries it.
+    acknowledgement: Option<Response>,
+    reply: Reply,
+}
+
+/// The one value of a call that is no stream.
+fn single(outcome: Outcome) -> Result<Value, RequestError> {
+    match outcome {
+        Outcome::Unit => Ok(Value::Null),
+        Outcome::Value(value) => Ok(value),
+        _ => Err(RequestError::UnexpectedStream),
+    }
+}

@@ -1,0 +1,355 @@
+//! The stream between a function and whoever sends its chunks on: a bounded queue that knows its end.
+//!
+//! Own code on tokio's semaphore instead of tokio's channel, for two reasons. The end is exact: what tells that a stream
+//! has ended and what accepts a chunk is one step, so nothing follows a terminal event, and the terminal event itself
+//! never waits for room. And an idle stream is small: tokio's channel sets 32 places apart at once.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    future::poll_fn,
+    mem,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, Waker},
+};
+
+use parking_lot::Mutex;
+use serde::Serialize;
+use serde_json::Value;
+use thiserror::Error;
+use tokio::sync::{Notify, Semaphore};
+
+use super::{error::FunctionError, outcome::no_json};
+
+/// Makes a stream with room for `capacity` unread results (at least one).
+#[must_use]
+pub fn stream_channel(capacity: usize) -> (StreamHandle, StreamEvents) {
+    static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+    let shared = Arc::new(Shared {
+        id: StreamId(NEXT_ID.fetch_add(1, Ordering::Relaxed)),
+        room: Semaphore::new(capacity.clamp(1, Semaphore::MAX_PERMITS)),
+        closed: Notify::new(),
+        state: Mutex::new(State {
+            queue: VecDeque::new(),
+            consumer: None,
+            producers: 1,
+            open: true,
+        }),
+    });
+    let handle = StreamHandle {
+        shared: Arc::clone(&shared),
+    };
+    (handle, StreamEvents { shared })
+}
+
+/// The function's end of a stream: it sends results in order, then ends the stream.
+///
+/// A function takes it as a parameter (SPEC section 7). Clones feed the same stream; the first terminal event of any of
+/// them ends it, and every send after that fails at once. Sending waits while the receiver is slow, so memory stays
+/// bounded. When the last clone is dropped without a terminal event, the stream ends with an error.
+///
+/// ```
+/// use gen_api::function::{StreamClosed, StreamHandle};
+///
+/// async fn count(to: u32, stream: StreamHandle) -> Result<(), StreamClosed> {
+///     for number in 1..to {
+///         stream.send_result(number).await?;
+///     }
+///     stream.send_last_result(to).await
+/// }
+/// ```
+pub struct StreamHandle {
+    shared: Arc<Shared>,
+}
+
+impl StreamHandle {
+    /// Sends one result, waiting for room while the receiver is slow.
+    ///
+    /// Nothing is sent when the returned future is dropped before it is done. A result that has no JSON form fails the
+    /// stream with an error that says so.
+    ///
+    /// # Errors
+    /// [`StreamClosed`] when the stream has ended or nobody receives any more, also while this waits.
+    pub async fn send_result(&self, result: impl Serialize) -> Result<(), StreamClosed> {
+        let value = self.to_json(result)?;
+        self.send_value(value).await
+    }
+
+    /// Sends one result that is JSON already, without a copy. Otherwise like [`send_result`](Self::send_result).
+    ///
+    /// # Errors
+    /// [`StreamClosed`], as for `send_result`.
+    pub async fn send_value(&self, value: Value) -> Result<(), StreamClosed> {
+        let room = self.shared.room.acquire().await;
+        // The place is given back by the consumer, who makes it when it takes the event out.
+        room.map_err(|_closed| StreamClosed)?.forget();
+        self.shared.push(StreamEvent::Result(value))
+    }
+
+    /// Sends one result and ends the stream with it. Never waits: the last event needs no room.
+    ///
+    /// # Errors
+    /// [`StreamClosed`] when the stream had ended before or nobody receives any more.
+    pub async fn send_last_result(&self, result: impl Serialize) -> Result<(), StreamClosed> {
+        let value = self.to_json(result)?;
+        self.shared.push(StreamEvent::Last(value))
+    }
+
+    /// Ends the stream. Never waits.
+    ///
+    /// # Errors
+    /// [`StreamClosed`] when the stream had ended before or nobody receives any more.
+    pub async fn complete(&self) -> Result<(), StreamClosed> {
+        self.shared.push(StreamEvent::Complete)
+    }
+
+    /// Ends the stream with an error. Never waits.
+    ///
+    /// # Errors
+    /// [`StreamClosed`] when the stream had ended before or nobody receives any more.
+    pub async fn fail(&self, error: impl Into<FunctionError>) -> Result<(), StreamClosed> {
+        self.shared.push(StreamEvent::Failed(error.into()))
+    }
+
+    /// Whether nothing can be sent any more: the stream has ended, or nobody receives.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.shared.room.is_closed()
+    }
+
+    /// Waits until nothing can be sent any more, so that a producer that waits for its own source can stop early.
+    pub async fn closed(&self) {
+        let mut closed = pin!(self.shared.closed.notified());
+        // Listening first and looking second misses no closing in between.
+        closed.as_mut().enable();
+        if !self.is_closed() {
+            closed.await;
+        }
+    }
+
+    /// The stream's id: the same for every clone, and no producer by itself.
+    #[must_use]
+    pub fn id(&self) -> StreamId {
+        self.shared.id
+    }
+
+    fn to_json(&self, result: impl Serialize) -> Result<Value, StreamClosed> {
+        serde_json::to_value(result).map_err(|error| {
+            // Where the stream had ended before, there is nobody left to tell.
+            let _ = self.shared.push(StreamEvent::Failed(no_json(&error)));
+            StreamClosed
+        })
+    }
+}
+
+impl Clone for StreamHandle {
+    fn clone(&self) -> Self {
+        self.shared.state.lock().producers += 1;
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+impl Drop for StreamHandle {
+    fn drop(&mut self) {
+        let mut state = self.shared.state.lock();
+        state.producers -= 1;
+        let consumer = if state.producers == 0 {
+            state.consumer.take()
+        } else {
+            None
+        };
+        drop(state);
+        if let Some(consumer) = consumer {
+            consumer.wake();
+        }
+    }
+}
+
+impl fmt::Debug for StreamHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamHandle")
+            .field("id", &self.id())
+            .field("closed", &self.is_closed())
+            .finish()
+    }
+}
+
+/// What tells one stream from every other in this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StreamId(u64);
+
+/// Nothing can be sent any more: the stream has ended, was stopped, or its receiver is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the stream is closed")]
+pub struct StreamClosed;
+
+/// The engine's end of a stream: takes the events out in order.
+///
+/// Dropping it closes the stream and throws away what is unread.
+pub struct StreamEvents {
+    shared: Arc<Shared>,
+}
+
+impl StreamEvents {
+    /// The next event, once there is one. Nothing is lost when the future is dropped before it is done.
+    ///
+    /// Results come in the order of their sending, then one terminal event; after it, and after
+    /// [`close`](Self::close) once the queue is empty, it is [`Vanished`](StreamEvent::Vanished).
+    pub async fn next(&mut self) -> StreamEvent {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// Polls for the next event; the waker of the latest call is woken when there is one.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<StreamEvent> {
+        let mut state = self.shared.state.lock();
+        if let Some(event) = state.queue.pop_front() {
+            drop(state);
+            if let StreamEvent::Result(_) = event {
+                self.shared.room.add_permits(1);
+            }
+            return Poll::Ready(event);
+        }
+        if !state.open || state.producers == 0 {
+            return Poll::Ready(StreamEvent::Vanished);
+        }
+        match &mut state.consumer {
+            Some(waker) => waker.clone_from(cx.waker()),
+            empty => *empty = Some(cx.waker().clone()),
+        }
+        Poll::Pending
+    }
+
+    /// Closes the stream from this end: every send fails from now on, also those that wait. What is queued can still
+    /// be taken out.
+    pub fn close(&mut self) {
+        self.shared.close();
+    }
+
+    /// What closes the stream from somewhere else.
+    pub(crate) fn closer(&self) -> StreamCloser {
+        StreamCloser {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+
+    /// The stream's id, the one that its handles show.
+    #[must_use]
+    pub fn id(&self) -> StreamId {
+        self.shared.id
+    }
+}
+
+impl Drop for StreamEvents {
+    fn drop(&mut self) {
+        self.shared.close();
+        let mut state = self.shared.state.lock();
+        let unread = mem::take(&mut state.queue);
+        drop(state);
+        // The handles may live on for long; what nobody will read does not.
+        drop(unread);
+    }
+}
+
+impl fmt::Debug for StreamEvents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamEvents")
+            .field("id", &self.id())
+            .field("unread", &self.shared.state.lock().queue.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Closes a stream as [`StreamEvents::close`] does, without reading it.
+pub(crate) struct StreamCloser {
+    shared: Arc<Shared>,
+}
+
+impl StreamCloser {
+    pub(crate) fn close(&self) {
+        self.shared.close();
+    }
+}
+
+/// What comes out of a stream.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum StreamEvent {
+    /// A result; more may follow.
+    Result(Value),
+    /// The last result: the stream ends with it.
+    Last(Value),
+    /// The stream ends.
+    Complete,
+    /// The stream ends with an error.
+    Failed(FunctionError),
+    /// Every handle was dropped without a terminal event, or the stream was read past its end.
+    Vanished,
+}
+
+impl StreamEvent {
+    /// Whether nothing follows.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        !matches!(self, Self::Result(_))
+    }
+}
+
+struct Shared {
+    id: StreamId,
+    /// One permit for each free place; closed once nothing can be sent any more.
+    room: Semaphore,
+    /// Tells those in [`StreamHandle::closed`] that `room` was closed.
+    closed: Notify,
+    state: Mutex<State>,
+}
+
+struct State {
+    queue: VecDeque<StreamEvent>,
+    /// Who waits for an event.
+    consumer: Option<Waker>,
+    /// How many handles there are.
+    producers: usize,
+    /// Cleared by the terminal event or by the consumer, whoever is first.
+    open: bool,
+}
+
+impl Shared {
+    fn push(&self, event: StreamEvent) -> Result<(), StreamClosed> {
+        let terminal = event.is_terminal();
+        let mut state = self.state.lock();
+        if !state.open {
+            return Err(StreamClosed);
+        }
+        state.queue.push_back(event);
+        state.open = !terminal;
+        let consumer = state.consumer.take();
+        drop(state);
+        if let Some(consumer) = consumer {
+            consumer.wake();
+        }
+        if terminal {
+            self.refuse();
+        }
+        Ok(())
+    }
+
+    fn close(&self) {
+        self.state.lock().open = false;
+        self.refuse();
+    }
+
+    /// Fails the sends that wait, and wakes those who wait for the end.
+    fn refuse(&self) {
+        self.room.close();
+        self.closed.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,275 @@
+//! What a service node pushes to a gateway: its functions, and proof that it may.
+//!
+//! ```
+//! use gen_api::{arguments::Limits, model::{FunConfig, Nodes, PushConfig}};
+//!
+//! let get = FunConfig::builder("UserService", "get_user").call("Users", "get").local().build()?;
+//! let push = PushConfig::new("UserService", Nodes::list(["http://10.0.0.7:9000"]), "2024-05-01", [get])
+//!     .with_token("s3cret");
+//! push.validate(&Limits::default())?;
+//! assert!(!format!("{push:?}").contains("s3cret"));
+//! # Ok::<(), gen_api::model::InvalidConfig>(())
+//! ```
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde_json::Value;
+
+use super::{
+    fields::Fields,
+    fun_config::{FunConfig, Mfa, Nodes},
+    invalid_config::{Fault, InvalidConfig},
+    service_config::{PullFields, ServiceConfig, nodes_fault},
+    version::RESERVED_VERSION,
+};
+use crate::arguments::Limits;
+
+/// All functions of a service at one of its versions (SPEC sections 2 and 13).
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct PushConfig {
+    /// The name of the service; every function must belong to it. Not empty.
+    pub service: String,
+    /// Where it runs: a list that is not empty, or a resolver.
+    pub nodes: Nodes,
+    /// The version of the whole, any text; only compared for equality. Not empty.
+    pub config_version: String,
+    /// The functions; at least one. `"0.0.0"` as the version of one stands for an unversioned function.
+    pub fun_configs: Vec<FunConfig>,
+    /// With [`function`](Self::function): the service is also pulled from now on, as [`ServiceConfig::module`] says.
+    pub module: Option<String>,
+    /// See [`ServiceConfig::function`].
+    pub function: Option<String>,
+    /// See [`ServiceConfig::args`].
+    pub args: Vec<Value>,
+    /// See [`ServiceConfig::version_module`].
+    pub version_module: Option<String>,
+    /// See [`ServiceConfig::version_function`].
+    pub version_function: Option<String>,
+    /// See [`ServiceConfig::version_args`].
+    pub version_args: Vec<Value>,
+    /// See [`ServiceConfig::prune`].
+    pub prune: bool,
+    /// The secret that entitles to push, where the gateway asks for one.
+    pub push_token: Option<PushToken>,
+}
+
+impl PushConfig {
+    /// A push without token, of a service that is not pulled.
+    #[must_use]
+    pub fn new(
+        service: impl Into<String>,
+        nodes: Nodes,
+        config_version: impl Into<String>,
+        fun_configs: impl IntoIterator<Item = FunConfig>,
+    ) -> Self {
+        Self {
+            service: service.into(),
+            nodes,
+            config_version: config_version.into(),
+            fun_configs: fun_configs.into_iter().collect(),
+            module: None,
+            function: None,
+            args: Vec::new(),
+            version_module: None,
+            version_function: None,
+            version_args: Vec::new(),
+            prune: false,
+            push_token: None,
+        }
+    }
+
+    /// A push of a service that is also pulled, as this config says.
+    #[must_use]
+    pub fn from_service_config(
+        service: ServiceConfig,
+        config_version: impl Into<String>,
+        fun_configs: impl IntoIterator<Item = FunConfig>,
+    ) -> Self {
+        Self {
+            module: Some(service.module),
+            function: Some(service.function),
+            args: service.args,
+            version_module: service.version_module,
+            version_function: service.version_function,
+            version_args: service.version_args,
+            prune: service.prune,
+            ..Self::new(service.service, service.nodes, config_version, fun_configs)
+        }
+    }
+
+    /// Adds the secret.
+    #[must_use]
+    pub fn with_token(mut self, token: impl Into<PushToken>) -> Self {
+        self.push_token = Some(token.into());
+        self
+    }
+
+    /// Reads the JSON form. It need not be valid, only readable; see [`validate`](Self::validate).
+    ///
+    /// # Errors
+    /// Where a field cannot be read, is missing or unknown: all faults at once, those that validation with default
+    /// limits finds in the rest included. A function's faults are faults of `fun_configs`.
+    pub fn from_value(json: Value) -> Result<Self, InvalidConfig> {
+        let mut fields = Fields::of(json)?;
+        let pull = PullFields::read(&mut fields);
+        let functions = read_fun_configs(&mut fields);
+        let mut config = Self {
+            service: fields.required("service", String::new()),
+            nodes: fields.required("nodes", Nodes::Local),
+            config_version: fields.required("config_version", String::new()),
+            fun_configs: Vec::new(),
+            module: pull.module,
+            function: pull.function,
+            args: pull.args,
+            version_module: pull.version_module,
+            version_function: pull.version_function,
+            version_args: pull.version_args,
+            prune: pull.prune,
+            push_token: fields.optional("push_token", None),
+        };
+        fields.finish(|| {
+            let readable = functions.iter().map(Option::as_ref);
+            config.faults(readable, &Limits::default())
+        })?;
+        config.fun_configs = functions.into_iter().flatten().collect();
+        Ok(config)
+    }
+
+    /// Whether the push may be stored, its token aside. Defaults of arguments are held to these limits.
+    ///
+    /// # Errors
+    /// Every fault at once, each with the name of its field; a function's faults are faults of `fun_configs`.
+    pub fn validate(&self, limits: &Limits) -> Result<(), InvalidConfig> {
+        InvalidConfig::unless_empty(self.faults(self.fun_configs.iter().map(Some), limits))
+    }
+
+    /// How the service is pulled from now on, where module and function are given.
+    #[must_use]
+    pub fn service_config(&self) -> Option<ServiceConfig> {
+        let module = self.module.as_deref().filter(|name| !name.is_empty())?;
+        let function = self.function.as_deref().filter(|name| !name.is_empty())?;
+        let configs = Mfa::new(module, function).with_args(self.args.iter().cloned());
+        let mut service = ServiceConfig::new(&self.service, self.nodes.clone(), configs);
+        service.version_module.clone_from(&self.version_module);
+        service.version_function.clone_from(&self.version_function);
+        service.version_args.clone_from(&self.version_args);
+        service.prune = self.prune;
+        Some(service)
+    }
+
+    /// The faults of a push with these functions; those that could not be read keep their place in the count.
+    fn faults<'f>(
+        &self,
+        functions: impl ExactSizeIterator<Item = Option<&'f FunConfig>>,
+        limits: &Limits,
+    ) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        for (field, text) in [
+            ("service", &self.service),
+            ("config_version", &self.config_version),
+        ] {
+            if text.is_empty() {
+                faults.push(Fault::new(field, "must not be empty"));
+            }
+        }
+        faults.extend(nodes_fault(&self.nodes));
+        if functions.len() == 0 {
+            faults.push(Fault::new("fun_configs", "must not be an empty list"));
+        }
+        for (index, function) in functions.enumerate() {
+            let Some(function) = function else { continue };
+            faults.extend(self.function_faults(function, limits).map(|fault| {
+                let request_type = &function.request_type;
+                Fault::new(
+                    "fun_configs",
+                    format!("[{index}] {request_type:?}: {fault}"),
+                )
+            }));
+        }
+        faults
+    }
+
+    /// What is wrong with a function of the push, its foreign service included.
+    pub(crate) fn function_faults(
+        &self,
+        function: &FunConfig,
+        limits: &Limits,
+    ) -> impl Iterator<Item = Fault> + use<> {
+        // Where the push does not say its service, that is the fault, and not what its functions say.
+        let foreign = !self.service.is_empty() && function.service != self.service;
+        let foreign = foreign.then(|| {
+            Fault::new(
+                "service",
+                format!("{:?} is not the service of the push", function.service),
+            )
+        });
+        // A push may say "0.0.0" for unversioned, which a direct add may not (SPEC section 2).
+        let reserved = function.version.as_deref() == Some(RESERVED_VERSION);
+        let own = function.faults(limits).into_iter();
+        foreign
+            .into_iter()
+            .chain(own.filter(move |fault| !(reserved && fault.field == "version")))
+    }
+}
+
+impl<'de> Deserialize<'de> for PushConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::from_value(Value::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+/// The functions in their order; those that cannot be read are faults of `fun_configs` and leave a gap.
+fn read_fun_configs(fields: &mut Fields) -> Vec<Option<FunConfig>> {
+    let items: Vec<Value> = fields.required("fun_configs", Vec::new());
+    let read = items.into_iter().enumerate().map(|(index, item)| {
+        let faults = match FunConfig::from_value(item) {
+            Ok(function) => return Some(function),
+            Err(error) => error.faults,
+        };
+        for fault in faults {
+            fields.fault("fun_configs", format!("[{index}] {fault}"));
+        }
+        None
+    });
+    read.collect()
+}
+
+/// The secret that entitles a service node to push. It is written to JSON, never to logs: `Debug` hides it.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct PushToken(String);
+
+impl PushToken {
+    /// The secret itself, for a comparison in constant time.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<T: Into<String>> From<T> for PushToken {
+    fn from(secret: T) -> Self {
+        Self(secret.into())
+    }
+}
+
+impl fmt::Debug for PushToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PushToken(hidden)")
+    }
+}
+
+impl<'de> Deserialize<'de> for PushToken {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // The error of a derive would repeat what it found, and what it found may be the secret.
+        match Value::deserialize(deserializer)? {
+            Value::String(secret) => Ok(Self(secret)),
+            _ => Err(D::Error::custom("must be a string")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,75 @@
+//! The engine itself, the requests it takes, the streams it opens and what it keeps on disk.
+
+use std::{num::NonZero, path::PathBuf, thread};
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::DEFAULT_MAX_PAYLOAD_BYTES;
+
+/// The threads of the engine and how much it takes on at a time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+#[non_exhaustive]
+pub struct EngineSettings {
+    /// The threads of the engine's own, which run its actors and its async and stream calls; at most 1 024. The default
+    /// is 0: as many as there are processors, but no more than 4. Sync calls run on the threads of their callers.
+    pub threads: usize,
+    /// How many requests may be under way at a time; what exceeds it is answered at once with `Service temporarily
+    /// unavailable` (SPEC section 3). At least 1; by default there is no limit.
+    pub max_in_flight: Option<usize>,
+}
+
+impl EngineSettings {
+    /// How many threads the engine starts: [`threads`](Self::threads), or what its default stands for on this machine.
+    #[must_use]
+    pub fn thread_count(&self) -> usize {
+        match self.threads {
+            0 => thread::available_parallelism()
+                .map_or(1, NonZero::get)
+                .min(4),
+            threads => threads,
+        }
+    }
+}
+
+/// What is held to before a request is looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+#[non_exhaustive]
+pub struct RequestSettings {
+    /// How large a JSON request may be, in bytes (SPEC section 2); at least 1, and 1 000 000 by default.
+    pub max_payload_bytes: usize,
+}
+
+impl Default for RequestSettings {
+    fn default() -> Self {
+        Self {
+            max_payload_bytes: DEFAULT_MAX_PAYLOAD_BYTES,
+        }
+    }
+}
+
+/// What holds for each stream. How many may be open is [`Settings::stream_pool`](super::Settings::stream_pool).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+#[non_exhaustive]
+pub struct StreamSettings {
+    /// How many chunks may wait for a slow receiver before the producer has to wait (SPEC section 7); 1 to 1 000 000,
+    /// and 16 by default.
+    pub buffer: usize,
+}
+
+impl Default for StreamSettings {
+    fn default() -> Self {
+        Self { buffer: 16 }
+    }
+}
+
+/// What outlives the process.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+#[non_exhaustive]
+pub struct StateSettings {
+    /// Where accepted pushes are kept, so that they survive a restart (SPEC section 13). By default nothing is kept.
+    pub directory: Option<PathBuf>,
+}

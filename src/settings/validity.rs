@@ -1,0 +1,167 @@
+//! Which values make sense. The types admit more: a pool without places, a pause without length.
+
+use std::collections::HashSet;
+
+use super::{
+    Settings,
+    error::{InvalidSettings, SettingFault},
+};
+use crate::{config::AllowedFunction, worker_pool::PoolSettings};
+
+/// The most of anything that is counted: beyond it no machine has the memory.
+const MOST: u64 = u32::MAX as u64;
+const MOST_THREADS: u64 = 1_024;
+const MOST_CHUNKS: u64 = 1_000_000;
+/// A year: a longer time is a slip, and endless ones overflow a clock.
+const LONGEST_MS: u64 = 365 * 24 * 3_600 * 1_000;
+
+impl Settings {
+    /// Whether the settings can be used. Loading does this, and so does the start of an engine.
+    ///
+    /// # Errors
+    ///
+    /// Every fault at once, each with the full path of its key.
+    pub fn validate(&self) -> Result<(), InvalidSettings> {
+        let mut faults = Faults::default();
+        faults.range("engine.threads", self.engine.threads, 0, MOST_THREADS);
+        if let Some(requests) = self.engine.max_in_flight {
+            faults.count("engine.max_in_flight", requests);
+        }
+        let (requests, limits) = (&self.requests, &self.arguments);
+        faults.count("requests.max_payload_bytes", requests.max_payload_bytes);
+        faults.count("arguments.string_max_bytes", limits.string_max_bytes);
+        faults.count("arguments.list_max_items", limits.list_max_items);
+        faults.count("arguments.map_max_items", limits.map_max_items);
+        faults.range("streams.buffer", self.streams.buffer, 1, MOST_CHUNKS);
+        faults.pool("async_pool", &self.async_pool);
+        faults.pool("stream_pool", &self.stream_pool);
+        self.rate_limiter_faults(&mut faults);
+        self.cluster_faults(&mut faults);
+        self.security_faults(&mut faults);
+        if let Some(directory) = &self.state.directory {
+            let empty = directory.as_os_str().is_empty();
+            faults.add_if(empty, "state.directory", OMIT_INSTEAD);
+        }
+        InvalidSettings::unless_empty(faults.0)
+    }
+
+    fn rate_limiter_faults(&self, faults: &mut Faults) {
+        let limiter = &self.rate_limiter;
+        faults.time("rate_limiter.sweep_interval_ms", limiter.sweep_interval_ms);
+        for (index, limit) in limiter.global_limits.iter().enumerate() {
+            let place = format!("rate_limiter.global_limits[{index}]");
+            faults.limit(
+                &place,
+                limit.key.as_str(),
+                limit.max_requests,
+                limit.window_ms,
+            );
+        }
+        for (index, limit) in limiter.api_limits.iter().enumerate() {
+            let place = format!("rate_limiter.api_limits[{index}]");
+            faults.name(&format!("{place}.service"), &limit.service);
+            faults.name(&format!("{place}.request_type"), &limit.request_type);
+            faults.limit(
+                &place,
+                limit.key.as_str(),
+                limit.max_requests,
+                limit.window_ms,
+            );
+        }
+    }
+
+    fn cluster_faults(&self, faults: &mut Faults) {
+        let (puller, nodes) = (&self.puller, &self.nodes);
+        faults.time("puller.pull_interval_ms", puller.pull_interval_ms);
+        faults.time("puller.pull_timeout_ms", puller.pull_timeout_ms);
+        let mut names = HashSet::new();
+        for (index, service) in puller.services.iter().enumerate() {
+            let place = format!("puller.services[{index}]");
+            for fault in service.validate().err().into_iter().flat_map(|e| e.faults) {
+                faults.add(&format!("{place}.{}", fault.field), fault.reason);
+            }
+            let known = !names.insert(&service.service);
+            faults.add_if(known, &format!("{place}.service"), "is named twice");
+        }
+        let cache = nodes.resolver_cache_ms;
+        faults.range("nodes.resolver_cache_ms", cache, 0, LONGEST_MS);
+        faults.time("nodes.resolver_timeout_ms", nodes.resolver_timeout_ms);
+        faults.time("nodes.sticky_ttl_ms", nodes.sticky_ttl_ms);
+        faults.count("nodes.sticky_max_entries", nodes.sticky_max_entries);
+    }
+
+    fn security_faults(&self, faults: &mut Faults) {
+        let security = &self.security;
+        if let Some(token) = &security.push_token {
+            let empty = token.expose().is_empty();
+            faults.add_if(empty, "security.push_token", OMIT_INSTEAD);
+        }
+        for (index, entry) in security.function_allowlist.entries().iter().enumerate() {
+            let place = format!("security.function_allowlist[{index}]");
+            match entry {
+                AllowedFunction::Module(module) => faults.name(&place, module),
+                AllowedFunction::Function(module, function) => {
+                    faults.name(&format!("{place}[0]"), module);
+                    faults.name(&format!("{place}[1]"), function);
+                }
+            }
+        }
+    }
+}
+
+const EMPTY: &str = "must not be empty";
+const OMIT_INSTEAD: &str = "must not be empty; leave the key out to have none";
+
+/// The faults found so far.
+#[derive(Default)]
+struct Faults(Vec<SettingFault>);
+
+impl Faults {
+    fn add(&mut self, key: &str, reason: impl Into<String>) {
+        self.0.push(SettingFault::new(key, reason));
+    }
+
+    fn add_if(&mut self, faulty: bool, key: &str, reason: &str) {
+        if faulty {
+            self.add(key, reason);
+        }
+    }
+
+    fn name(&mut self, key: &str, name: &str) {
+        self.add_if(name.is_empty(), key, EMPTY);
+    }
+
+    /// Something that there must be at least one of.
+    fn count(&mut self, key: &str, value: impl TryInto<u64>) {
+        self.range(key, value, 1, MOST);
+    }
+
+    /// A time in milliseconds.
+    fn time(&mut self, key: &str, millis: u64) {
+        self.range(key, millis, 1, LONGEST_MS);
+    }
+
+    fn range(&mut self, key: &str, value: impl TryInto<u64>, least: u64, most: u64) {
+        let value = value.try_into().unwrap_or(u64::MAX);
+        if !(least..=most).contains(&value) {
+            self.add(key, format!("must be {least} to {most}, but is {value}"));
+        }
+    }
+
+    fn pool(&mut self, section: &str, pool: &PoolSettings) {
+        let circuit = &pool.circuit;
+        self.count(&format!("{section}.places"), pool.places);
+        self.range(&format!("{section}.queue"), pool.queue, 0, MOST);
+        self.count(
+            &format!("{section}.failures_to_open"),
+            circuit.failures_to_open,
+        );
+        self.time(&format!("{section}.cooldown_ms"), circuit.cooldown_ms);
+    }
+
+    fn limit(&mut self, place: &str, key: &str, max_requests: u32, window_ms: u64) {
+        self.name(&format!("{place}.key"), key);
+        self.count(&format!("{place}.max_requests"), max_requests);
+        self.time(&format!("{place}.window_ms"), window_ms);
+    }
+}

@@ -1,0 +1,14 @@
+//! Streaming responses: one [`StreamCall`] actor a request (SPEC section 7).
+//!
+//! A function takes a [`StreamHandle`](crate::function::StreamHandle), or returns a Rust `Stream`; whoever asked reads the
+//! chunks from [`Reply::later`](crate::Reply). Both ends are bounded, so a slow reader slows the producer down.
+
+mod call;
+mod live;
+mod watch;
+
+pub(crate) use self::{call::StreamWork, live::LiveStreams};
+pub use self::{
+    call::{StopStream, StreamCall},
+    live::UnknownStream,
+};

@@ -1,0 +1,113 @@
+//! The streams that are open now, found by request id.
+
+use std::{fmt, sync::Arc};
+
+use tokio::sync::{Notify, futures::Notified};
+
+use crate::function::StreamCloser;
+
+/// No open stream has this request id.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no open stream has the request id `{0}`")]
+#[non_exhaustive]
+pub struct UnknownStream(pub String);
+
+/// The open streams. It outlives the actors of the streams.
+#[derive(Default)]
+pub(crate) struct LiveStreams {
+    by_request: papaya::HashMap<Arc<str>, Arc<Stop>>,
+}
+
+/// The way to stop one stream from outside.
+pub(crate) struct Stop {
+    asked: Notify,
+    producer: StreamCloser,
+}
+
+impl Stop {
+    /// Asks the stream to end; what its producer sends from now on is refused.
+    pub(super) fn ask(&self) {
+        // In this order: a function that fails because it was cut off must not look like one that failed by itself.
+        self.asked.notify_one();
+        self.producer.close();
+    }
+
+    /// Done once somebody has asked.
+    pub(super) fn asked(&self) -> Notified<'_> {
+        self.asked.notified()
+    }
+}
+
+impl LiveStreams {
+    /// Lists a stream; a second one with the same request id takes the place of the first.
+    pub(crate) fn enter(self: &Arc<Self>, request_id: &str, producer: StreamCloser) -> LiveStream {
+        let id: Arc<str> = request_id.into();
+        let stop = Arc::new(Stop {
+            asked: Notify::new(),
+            producer,
+        });
+        self.by_request
+            .pin()
+            .insert(Arc::clone(&id), Arc::clone(&stop));
+        LiveStream {
+            streams: Arc::clone(self),
+            id,
+            stop,
+        }
+    }
+
+    pub(crate) fn stop(&self, request_id: &str) -> Result<(), UnknownStream> {
+        match self.by_request.pin().get(request_id) {
+            Some(stop) => {
+                stop.ask();
+                Ok(())
+            }
+            None => Err(UnknownStream(request_id.to_owned())),
+        }
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.by_request.len()
+    }
+}
+
+/// A stream's entry in the list; dropping it takes the entry out.
+pub(crate) struct LiveStream {
+    streams: Arc<LiveStreams>,
+    id: Arc<str>,
+    stop: Arc<Stop>,
+}
+
+impl LiveStream {
+    pub(super) fn stop_signal(&self) -> Arc<Stop> {
+        Arc::clone(&self.stop)
+    }
+
+    /// The id of the request.
+    pub(crate) fn id(&self) -> &Arc<str> {
+        &self.id
+    }
+
+    /// How many streams are open, this one included while it is listed.
+    pub(super) fn open_streams(&self) -> usize {
+        self.streams.count()
+    }
+
+    /// Takes the entry out of the list, if it is there.
+    pub(super) fn leave(&self) {
+        let own = |_: &Arc<str>, stop: &Arc<Stop>| Arc::ptr_eq(stop, &self.stop);
+        let _ = self.streams.by_request.pin().remove_if(&*self.id, own);
+    }
+}
+
+impl Drop for LiveStream {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+impl fmt::Debug for LiveStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LiveStream").field(&self.id).finish()
+    }
+}

@@ -1,0 +1,58 @@
+//! Runs the vectors whose format is on the page `tests/conformance/README.md`: for the example `conformance`, which takes any
+//! folder of such files, and for the test suite, which takes the repository's own.
+//!
+//! No case is known by its id. One file of this folder judges one vector file; what they share:
+//!
+//! - [`case`] reads the parts of a case and refuses what it does not know,
+//! - [`compare`] compares what was seen with what is expected,
+//! - [`harness`] has the functions that cases call,
+//! - [`engine`] and [`client`] start a whole engine and talk to it,
+//! - [`run`] runs the cases, several at a time.
+
+mod arguments;
+mod case;
+mod client;
+mod compare;
+mod engine;
+mod execute;
+mod fun_config;
+mod harness;
+mod node_selection;
+mod permission;
+mod rate_limit;
+mod request_response;
+mod run;
+mod stream;
+mod versions;
+
+pub(crate) use self::{case::Case, run::run};
+
+/// Judges one case: what the engine did wrong, if anything.
+type Judge = fn(&Case) -> Result<(), String>;
+
+/// The judge of a vector file.
+fn judge_of(file: &str) -> Option<Judge> {
+    Some(match file {
+        "arguments.json" => arguments::judge,
+        "execute.json" => execute::judge,
+        "fun_config.json" => fun_config::judge,
+        "node_selection.json" => node_selection::judge,
+        "permission.json" => permission::judge,
+        "rate_limit.json" => rate_limit::judge,
+        "request_response.json" => request_response::judge,
+        "stream.json" => stream::judge,
+        "versions.json" => versions::judge,
+        "push_pull.json" | "relay.json" => |_| Err("unreachable".into()),
+        _ => return None,
+    })
+}
+
+/// Which part of the engine a case needs that does not exist yet; such a case fails.
+pub(crate) fn not_built(file: &str, case: &Case) -> Option<&'static str> {
+    match file {
+        "relay.json" => Some("the relay"),
+        "push_pull.json" => Some("pull and push"),
+        "execute.json" if case.when.contains_key("channel_in") => Some("the channel gateway"),
+        _ => None,
+    }
+}

@@ -1,0 +1,163 @@
+//! Running the cases of a folder: several at a time, each on a thread of its own, so that one that hangs or panics fails
+//! alone.
+
+use std::{
+    any::Any,
+    fs, io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use serde_json::Value;
+
+use super::{Judge, case::Case, judge_of, not_built};
+
+/// How long one case may take; the longest waits of the format are a few seconds.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// How many cases run at a time. Most of those that take long wait for a clock, so more than there are processors.
+const AT_A_TIME: usize = 8;
+
+/// What became of the cases.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    pub(crate) passed: usize,
+    /// In the order of files and cases.
+    pub(crate) failures: Vec<Failure>,
+}
+
+/// A case that failed, or a file that cannot be read.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) file: String,
+    pub(crate) id: String,
+    pub(crate) reason: String,
+}
+
+/// A case to run, or why it cannot be.
+struct Job {
+    file: String,
+    id: String,
+    case: Result<(Judge, Arc<Case>), String>,
+}
+
+/// Runs the wanted cases of all `.json` files of a folder.
+///
+/// A file of an unknown name and a case of an unknown shape count as failed.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub(crate) fn run(folder: &Path, wanted: impl Fn(&str, &Case) -> bool) -> io::Result<Report> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "json")
+        {
+            files.push(path);
+        }
+    }
+    files.sort();
+    let mut jobs: Vec<Job> = files.iter().flat_map(|path| read_file(path)).collect();
+    jobs.retain(|job| match &job.case {
+        Ok((_, case)) => wanted(&job.file, case),
+        Err(_) => true,
+    });
+    Ok(run_all(jobs))
+}
+
+fn read_file(path: &Path) -> Vec<Job> {
+    let file = path.file_name().unwrap_or_default();
+    let file = file.to_string_lossy().into_owned();
+    let text = fs::read_to_string(path).map_err(|error| error.to_string());
+    let cases = text.and_then(|text| {
+        serde_json::from_str::<Vec<Value>>(&text).map_err(|error| error.to_string())
+    });
+    match cases {
+        Ok(cases) => cases
+            .into_iter()
+            .map(|case| read_case(&file, case))
+            .collect(),
+        Err(reason) => vec![Job {
+            id: file.clone(),
+            file,
+            case: Err(reason),
+        }],
+    }
+}
+
+fn read_case(file: &str, json: Value) -> Job {
+    let named = json["id"].as_str().unwrap_or("(no id)").to_owned();
+    let case = serde_json::from_value::<Case>(json).map_err(|error| error.to_string());
+    let judge = judge_of(file).ok_or_else(|| "no vector file has this name".to_owned());
+    Job {
+        file: file.to_owned(),
+        id: case.as_ref().map_or(named, |case| case.id.clone()),
+        case: judge.and_then(|judge| Ok((judge, Arc::new(case?)))),
+    }
+}
+
+fn run_all(jobs: Vec<Job>) -> Report {
+    let next = AtomicUsize::new(0);
+    let verdicts = Mutex::new(Vec::with_capacity(jobs.len()));
+    thread::scope(|scope| {
+        for _ in 0..AT_A_TIME {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(job) = jobs.get(index) else { return };
+                    let verdict = run_one(job);
+                    verdicts.lock().push((index, verdict));
+                }
+            });
+        }
+    });
+    let mut verdicts = verdicts.into_inner();
+    verdicts.sort_by_key(|(index, _)| *index);
+    let mut report = Report::default();
+    for (job, (_, verdict)) in jobs.into_iter().zip(verdicts) {
+        match verdict {
+            Ok(()) => report.passed += 1,
+            Err(reason) => report.failures.push(Failure {
+                file: job.file,
+                id: job.id,
+                reason,
+            }),
+        }
+    }
+    report
+}
+
+fn run_one(job: &Job) -> Result<(), String> {
+    let (judge, case) = job.case.clone()?;
+    if let Some(reason) = not_built(&job.file, &case) {
+        return Err(format!("not built yet: {reason}"));
+    }
+    let (sender, verdict) = mpsc::channel();
+    let about = case.about.clone();
+    thread::spawn(move || {
+        let judged = catch_unwind(AssertUnwindSafe(|| judge(&case)));
+        let verdict = judged.unwrap_or_else(|panic| Err(format!("panicked: {}", text(&*panic))));
+        // After its time nobody waits for the verdict any more.
+        let _ = sender.send(verdict);
+    });
+    let verdict = verdict
+        .recv_timeout(LIMIT)
+        .unwrap_or_else(|_| Err(format!("no verdict within {} s", LIMIT.as_secs())));
+    verdict.map_err(|reason| format!("{about}: {reason}"))
+}
+
+fn text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a value that is no text")
+}
