@@ -35,7 +35,7 @@ mod nursery;
 mod seats;
 mod spec;
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{fmt, future::Future, pin::Pin, rc::Rc, sync::Arc, time::Duration};
 
 use actix::{
     Actor, ActorFutureExt, AsyncContext, AtomicResponse, Context, ResponseActFuture, Running,
@@ -57,7 +57,7 @@ pub(crate) use self::{
 };
 use crate::{
     child_spec::Shutdown, driver::ExitContext, exit::ExitReason, intensity::Intensity,
-    observer::Lineage,
+    observer::Lineage, shutdown::StopRequest,
 };
 
 /// The supervisor of children that come and go. It is made from a [`DynamicSupervisorSpec`] and reached through a
@@ -71,8 +71,8 @@ pub struct DynamicSupervisor {
     intensity: Intensity,
     lineage: Lineage,
     state: State,
-    /// A stop was asked for; it follows the operation under way.
-    stop_requested: bool,
+    /// Made when a stop is asked for; the stop follows the operation under way.
+    stop: Rc<StopRequest>,
 }
 
 enum State {
@@ -113,7 +113,7 @@ impl DynamicSupervisor {
             intensity: spec.intensity,
             lineage,
             state: State::New,
-            stop_requested: false,
+            stop: Rc::default(),
         }
     }
 
@@ -143,7 +143,7 @@ impl DynamicSupervisor {
         };
         Box::pin(work.into_actor(self).map(|(state, result), this, ctx| {
             this.state = state;
-            if this.stop_requested {
+            if this.stop.is_made() {
                 this.stop_children_and_exit(ctx);
             }
             result
@@ -184,7 +184,6 @@ impl DynamicSupervisor {
                 return;
             }
         };
-        self.stop_requested = false;
         let shared = Arc::clone(&self.shared);
         let stop = async move {
             let unnamed = shared
@@ -214,13 +213,14 @@ impl Actor for DynamicSupervisor {
             seats: Arc::clone(&self.shared.nursery.seats),
             lineage: self.lineage.clone(),
             exits: ctx.address().recipient(),
+            stop: Rc::clone(&self.stop),
         })));
     }
 
     fn stopping(&mut self, ctx: &mut Context<Self>) -> Running {
         match self.state {
             State::Done | State::New => return Running::Stop,
-            State::Lent => self.stop_requested = true,
+            State::Lent => self.stop.make(),
             State::Idle(_) => self.stop_children_and_exit(ctx),
         }
         Running::Continue

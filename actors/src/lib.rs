@@ -89,6 +89,7 @@ mod observer;
 mod partition_supervisor;
 mod placement;
 mod registry;
+mod shutdown;
 mod slot;
 mod start_error;
 mod supervisor;

@@ -7,7 +7,6 @@ mod children;
 mod core;
 mod error;
 mod messages;
-mod shutdown;
 mod spec;
 mod strategy;
 
@@ -18,10 +17,7 @@ use actix::{
     ResponseActFuture, ResponseFuture, Running, WrapFuture,
 };
 
-use self::{
-    core::{Core, Next},
-    shutdown::StopRequest,
-};
+use self::core::{Core, Next};
 pub use self::{
     error::{DeleteChildError, RestartChildError, StartChildError, TerminateChildError},
     messages::{
@@ -37,6 +33,7 @@ use crate::{
     exit::ExitReason,
     launch::ChildExited,
     observer::Lineage,
+    shutdown::StopRequest,
 };
 
 /// The handle on a supervisor; its verbs are methods on it.

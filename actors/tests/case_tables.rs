@@ -1,4 +1,4 @@
-//! The page that maps upstream test cases to ours must not name tests that do not exist.
+//! The pages that map upstream test cases to ours must not name tests that do not exist.
 
 use std::{fs, path::Path};
 
@@ -16,18 +16,33 @@ fn sources(folder: &Path) -> String {
     text
 }
 
-#[test]
-fn every_test_that_the_case_table_names_exists() {
+fn check_page(name: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let code = sources(&root.join("tests")) + &sources(&root.join("src"));
-    let page = fs::read_to_string(root.join("tests/DYNAMIC_AND_REGISTRY.md")).expect("the page");
+    let page = fs::read_to_string(root.join("tests").join(name)).expect("the page");
     let is_test = |name: &&str| {
         name.matches('_').count() > 3 && name.chars().all(|c| c.is_ascii_lowercase() || c == '_')
     };
-    // Every second piece between backticks is inside of them.
-    let named: Vec<_> = page.split('`').skip(1).step_by(2).filter(is_test).collect();
+    // Blocks of commands aside, every second piece between backticks is inside of them.
+    let prose: String = page.split("```").step_by(2).collect();
+    let named: Vec<_> = prose
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(is_test)
+        .collect();
     assert!(named.len() > 100, "the page was read");
     let exists = |name: &&&str| code.contains(&format!("fn {name}("));
     let missing: Vec<_> = named.iter().filter(|name| !exists(name)).collect();
     assert!(missing.is_empty(), "{missing:#?}");
+}
+
+#[test]
+fn every_test_that_the_supervisor_page_names_exists() {
+    check_page("README.md");
+}
+
+#[test]
+fn every_test_that_the_page_of_the_dynamic_suites_names_exists() {
+    check_page("DYNAMIC_AND_REGISTRY.md");
 }

@@ -428,6 +428,26 @@ fn the_start_closure_of_an_unnamed_child_is_dropped_after_its_start() {
 }
 
 #[test]
+fn the_factory_of_a_temporary_spec_is_dropped_after_its_start_and_others_are_kept() {
+    paused(async {
+        let (root, children) = start(DynamicSupervisorSpec::new()).await;
+        for restart in [Restart::Permanent, Restart::Transient, Restart::Temporary] {
+            let luggage = Arc::new(());
+            let carried = Arc::clone(&luggage);
+            let spec = ChildSpec::new("subject", move || {
+                let _carried = &carried;
+                Subject::new(OnStop::Obey)
+            });
+            let spec = spec.restart(restart);
+            children.start_spec(spec).await.expect("starts");
+            let kept = Arc::strong_count(&luggage) > 1;
+            assert_eq!(kept, restart != Restart::Temporary, "{restart:?}");
+        }
+        root.shutdown().await;
+    });
+}
+
+#[test]
 fn a_killed_supervisor_leaves_no_child_and_its_successor_begins_without_any() {
     paused(async {
         let (root, children) = start(DynamicSupervisorSpec::new()).await;

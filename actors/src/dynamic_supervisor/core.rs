@@ -5,13 +5,17 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    rc::Rc,
     sync::Arc,
     time::Duration,
 };
 
 use actix::Recipient;
 use futures_util::future::join_all;
-use tokio::time::{Instant, timeout};
+use tokio::{
+    task::yield_now,
+    time::{Instant, timeout},
+};
 
 use super::{
     error::{StartDynamicError, TerminateDynamicError},
@@ -24,6 +28,7 @@ use crate::{
     intensity::{Intensity, RestartWindow},
     launch::{ChildExited, LaunchEnv, StartError, Started},
     observer::Lineage,
+    shutdown::{StopRequest, end_child},
     supervisor::{ChildCounts, ChildInfo, ChildState},
 };
 
@@ -34,6 +39,8 @@ pub(super) struct CoreSettings {
     pub(super) seats: Arc<Seats>,
     pub(super) lineage: Lineage,
     pub(super) exits: Recipient<ChildExited>,
+    /// Set by the actor while an operation is under way.
+    pub(super) stop: Rc<StopRequest>,
 }
 
 /// The children with a spec. A key is given out once and grows with every child, so key order is start order.
@@ -59,8 +66,8 @@ enum Life {
         control: Arc<Control>,
         incarnation: u64,
     },
-    /// Its restart failed and will be tried again.
-    Restarting,
+    /// Not launched yet, or its restart failed, for this reason, and will be tried again.
+    Restarting(ExitReason),
 }
 
 /// How the supervisor goes on after it dealt with an exit.
@@ -93,7 +100,7 @@ impl Core {
         self.by_identity.insert(blueprint.identity(), key);
         let entry = Entry {
             blueprint,
-            life: Life::Restarting,
+            life: Life::Restarting(ExitReason::NotRunning),
             _seat: seat,
         };
         self.entries.insert(key, entry);
@@ -138,7 +145,7 @@ impl Core {
         let Some(entry) = self.entries.get_mut(&key).filter(is_current) else {
             return Next::GoOn;
         };
-        entry.life = Life::Restarting;
+        entry.life = Life::Restarting(reason.clone());
         let info = Arc::clone(&entry.blueprint.info);
         let lineage = &self.settings.lineage;
         lineage.child_terminated(&info.id, incarnation, &reason);
@@ -156,10 +163,12 @@ impl Core {
 
     /// Another attempt at a restart that failed, unless the child was ended meanwhile.
     pub(super) async fn try_again(&mut self, key: u64) -> Next {
+        // Whoever waits for a turn on this thread, to ask for an end of the attempts perhaps, gets it first.
+        yield_now().await;
         match self.entries.get(&key).map(|entry| &entry.life) {
-            Some(Life::Restarting) => {
-                let reason = ExitReason::error("its restart failed");
-                self.restart(key, &reason).await
+            Some(Life::Restarting(failure)) => {
+                let failure = failure.clone();
+                self.restart(key, &failure).await
             }
             _ => Next::GoOn,
         }
@@ -182,10 +191,13 @@ impl Core {
             let kinds = self.entries.values().map(|entry| entry.blueprint.info.kind);
             kinds.filter(|of| *of == kind).count()
         };
-        let alive = |entry: &&Entry| matches!(entry.life, Life::Alive { .. });
         ChildCounts {
             specs: self.entries.len(),
-            active: self.entries.values().filter(alive).count(),
+            active: self
+                .entries
+                .values()
+                .filter(|entry| entry.is_active())
+                .count(),
             supervisors: of_kind(ChildKind::Supervisor),
             workers: of_kind(ChildKind::Worker),
         }
@@ -227,6 +239,9 @@ impl Core {
         let Some(entry) = self.entries.get_mut(&key) else {
             return Ok(Started::Ignored);
         };
+        if self.settings.stop.is_made() {
+            return Err(StartError::SupervisorStopping);
+        }
         let (lineage, id) = (&self.settings.lineage, Arc::clone(entry.blueprint.id()));
         let launched = entry.blueprint.launch(LaunchEnv {
             supervisor: Some((self.settings.exits.clone(), key)),
@@ -234,16 +249,28 @@ impl Core {
         });
         // From here on the child dies with the supervisor, even in the middle of its start.
         entry.life = Life::Alive {
-            control: launched.control,
+            control: Arc::clone(&launched.control),
             incarnation: launched.incarnation,
         };
-        let started = launched.started.await;
-        let started = started.unwrap_or(Err(StartError::ArbiterStopped));
+        let info = Arc::clone(&entry.blueprint.info);
+        let started = match self.settings.stop.or(launched.started).await {
+            Some(started) => started.unwrap_or(Err(StartError::ArbiterStopped)),
+            None => {
+                let limit = self.settings.kill_timeout;
+                end_child(&launched.control, info.shutdown, limit).await;
+                Err(StartError::SupervisorStopping)
+            }
+        };
         match &started {
-            Ok(Started::Running) => lineage.child_started(&id, launched.incarnation, restarted),
+            Ok(Started::Running) => {
+                lineage.child_started(&id, launched.incarnation, restarted);
+                if info.restart == Restart::Temporary {
+                    entry.blueprint.forget_factory();
+                }
+            }
             Ok(Started::Ignored) => {}
             Err(error) => {
-                entry.life = Life::Restarting;
+                entry.life = Life::Restarting(error.clone().into_reason());
                 lineage.start_failed(&id, error);
             }
         }
@@ -321,10 +348,15 @@ impl Core {
 }
 
 impl Entry {
+    /// Whether it runs at this moment: a child that ended may not have been heard of yet.
+    fn is_active(&self) -> bool {
+        matches!(&self.life, Life::Alive { control, .. } if control.exit_reason().is_none())
+    }
+
     fn state(&self) -> ChildState {
         match self.life {
             Life::Alive { incarnation, .. } => ChildState::Running { incarnation },
-            Life::Restarting => ChildState::Restarting,
+            Life::Restarting(_) => ChildState::Restarting,
         }
     }
 

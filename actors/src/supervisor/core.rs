@@ -14,7 +14,6 @@ use tokio::{
 use super::{
     children::{Children, Life},
     error::{DeleteChildError, RestartChildError, StartChildError, TerminateChildError},
-    shutdown::{StopRequest, end_child},
     spec::{SupervisorSpec, check_child},
     strategy::{AfterExit, affected, after_exit, ends_supervisor},
 };
@@ -25,6 +24,7 @@ use crate::{
     intensity::RestartWindow,
     launch::{ChildExited, LaunchEnv, StartError, Started},
     observer::Lineage,
+    shutdown::{StopRequest, end_child},
 };
 
 const ALL: (Bound<u64>, Bound<u64>) = (Bound::Unbounded, Bound::Unbounded);
@@ -234,6 +234,9 @@ impl Core {
 
     /// Starts a child that does not run, and waits until its start is complete.
     async fn start(&mut self, key: u64, restarted: bool) -> Result<(), StartError> {
+        if self.stop.is_made() {
+            return Err(StartError::SupervisorStopping);
+        }
         let Some(child) = self.children.get(key) else {
             return Ok(());
         };

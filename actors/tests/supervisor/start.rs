@@ -274,6 +274,21 @@ fn a_bad_spec_is_refused_before_any_child_is_started() {
 }
 
 #[test]
+fn a_child_does_not_run_twice_in_trees_made_from_clones_of_one_spec() {
+    paused(async {
+        let journal = Journal::default();
+        let (spec, [child]) = workers(supervisor(Strategy::OneForOne, 1), &journal, ["a"]);
+        let first = start(spec.clone()).await;
+        let second = spec.clone().start("second").await.map(drop);
+        let error = failed("child `a` did not start: its previous incarnation has not ended yet");
+        assert_eq!(second, Err(error));
+        assert_eq!(child.incarnation(), Some(1));
+        first.shutdown().await;
+        start(spec).await.shutdown().await;
+    });
+}
+
+#[test]
 fn a_failing_start_is_charged_to_no_budget() {
     paused(async {
         let journal = Journal::default();

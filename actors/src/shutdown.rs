@@ -14,23 +14,23 @@ use crate::{
 
 /// Whether the supervisor itself was told to stop; shared by the actor and the operation under way.
 #[derive(Default)]
-pub(super) struct StopRequest {
+pub(crate) struct StopRequest {
     made: Cell<bool>,
     wake: Notify,
 }
 
 impl StopRequest {
-    pub(super) fn make(&self) {
+    pub(crate) fn make(&self) {
         self.made.set(true);
         self.wake.notify_waiters();
     }
 
-    pub(super) fn is_made(&self) -> bool {
+    pub(crate) fn is_made(&self) -> bool {
         self.made.get()
     }
 
     /// The result of `future`, or `None` when a stop was asked for first.
-    pub(super) async fn or<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+    pub(crate) async fn or<T>(&self, future: impl Future<Output = T>) -> Option<T> {
         let stop = pin!(self.wake.notified());
         if self.made.get() {
             return None;
@@ -43,7 +43,7 @@ impl StopRequest {
 }
 
 /// Ends a child by its own rule; `None` when it was killed and still blocks its thread after `kill_timeout`.
-pub(super) async fn end_child(
+pub(crate) async fn end_child(
     control: &Arc<Control>,
     shutdown: Shutdown,
     kill_timeout: Duration,
