@@ -36,10 +36,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .register_stream("Demo", "squares", squares)
         .register("Demo", "tick", tick);
     let config = |name: &str| {
-        FunConfig::builder("demo", name)
-            .call("Demo", name)
-            .local()
-            .stream()
+        let config = FunConfig::builder("demo", name).call("Demo", name);
+        config.local().stream()
     };
     let api = GenApi::builder()
         .functions(functions)
@@ -58,11 +56,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
 
-    let mut ticks = api
-        .execute(Request::new("r-3", "demo", "tick"))
-        .await
-        .later
-        .ok_or("chunks")?;
+    let reply = api.execute(Request::new("r-3", "demo", "tick")).await;
+    let mut ticks = reply.later.ok_or("chunks")?;
     for _ in 0..3 {
         println!("{:?}", ticks.next().await.map(|response| response.result));
     }

@@ -15,10 +15,17 @@
 //! # How it fits together
 //!
 //! ```text
-//!  request --> GenApi::execute -----> find config -> arguments -> call -> response
-//!         \--> Executor (message) --^      |                       |
-//!                                      ConfigDb            your function, or a
-//!                                                          StreamCall actor that runs it
+//!  request --> GenApi::execute -----> admission       max_in_flight
+//!         \--> Executor (message) --^ find config     ConfigDb: by service, type and version
+//!                                     before hook     may change the request, or end it
+//!                                     permission      a mode of the config, or a callback
+//!                                     rate limits     exact sliding windows, global and per API
+//!                                     arguments       checked, converted, put in order
+//!                                     call            under its timeout, with its retries:
+//!                                       |               sync on the caller's thread, async and none in the
+//!                                       |               async pool, a StreamCall actor in the stream pool
+//!                                     after hook      may change the response
+//!                                       `----------> response
 //! ```
 //!
 //! | you want to | look at |
@@ -28,11 +35,23 @@
 //! | offer a function with one annotation, `#[gen_api::function]` | [`ApiFunction`](function::ApiFunction) |
 //! | register functions: async, blocking, streaming, with shared state | [`function`](mod@function) |
 //! | say which function answers what | [`FunConfig`](model::FunConfig), [`config`] |
+//! | change configs while requests run | [`GenApi::config_db`] |
 //! | declare and check arguments | [`arguments`] |
-//! | send requests as typed messages | [`Execute`] to [`GenApi::executor`] |
+//! | say who may call | [`permission`], [`CheckPermission`](model::CheckPermission) |
+//! | limit how often clients call | [`rate_limiter`], [`GenApi::rate_limiter`] |
+//! | see and change requests and responses on their way | [`hooks`] |
+//! | try failed calls again | [`Retry`](model::Retry), [`call::retry`] |
+//! | bound what runs at a time, and break circuits | [`worker_pool`], [`GenApi::pool_status`] |
 //! | stream results, stop a stream | [`function::StreamHandle`], [`stream`], [`GenApi::stop_stream`] |
-//! | see what runs, and how it is doing | [`diagnostics`], [`GenApi::health_check`], [`GenApi::call_flow`] |
+//! | choose among service nodes | [`node`] |
+//! | pull configs from services, take pushed ones | [`config::PullerRef`], [`config::ReceiverRef`] |
 //! | hear what happens: events, spans, metrics | [`telemetry`], [`GenApi::telemetry`] |
+//! | see what runs, and how it is doing, as tables | [`diagnostics`], [`GenApi::health_check`], [`GenApi::call_flow`] |
+//! | send requests as typed messages | [`Execute`] to [`GenApi::executor`] |
+//! | find what had another name in PhoenixGenApi | [`old_names`] |
+//!
+//! The features: `macros`, on by default, is the attribute `#[gen_api::function]`; `metrics` adds the module
+//! `telemetry::metrics` for the recorders of the `metrics` crate.
 //!
 //! # Response modes
 //!
@@ -70,6 +89,7 @@ pub mod function;
 pub mod hooks;
 pub mod model;
 pub mod node;
+pub mod old_names;
 mod owner;
 pub mod permission;
 pub mod rate_limiter;
