@@ -87,3 +87,75 @@ fn contains(range: &Map<String, Value>, number: &serde_json::Number) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn holds(expected: Value, seen: Value) -> bool {
+        compare_value("", &expected, &seen).is_ok()
+    }
+
+    #[test]
+    fn an_object_is_a_subset_but_where_a_whole_value_is_meant() {
+        assert!(holds(json!({"a": 1}), json!({"a": 1, "b": 2})));
+        assert!(!holds(json!({"a": 1}), json!({"b": 2})));
+        for key in WHOLE {
+            let seen = json!({ key: {"a": {"b": 1, "c": 2}} });
+            assert!(holds(seen.clone(), seen.clone()));
+            assert!(!holds(json!({ key: {} }), seen.clone()));
+            assert!(!holds(json!({ key: {"a": {"b": 1}} }), seen));
+            assert!(compare_value(key, &json!({}), &json!({"a": 1})).is_err());
+        }
+    }
+
+    #[test]
+    fn a_list_has_the_same_length_and_order() {
+        assert!(holds(json!([1, {"a": 1}]), json!([1, {"a": 1, "b": 2}])));
+        for seen in [
+            json!([1]),
+            json!([2, 1]),
+            json!([1, 2, 3]),
+            json!({"0": 1, "1": 2}),
+        ] {
+            assert!(!holds(json!([1, 2]), seen));
+        }
+    }
+
+    #[test]
+    fn a_pattern_stands_for_a_text_and_a_range_for_a_number() {
+        assert!(holds(
+            json!({"prefix": "ab", "contains": "c"}),
+            json!("abc")
+        ));
+        assert!(holds(json!({"contains": "b"}), json!("abc")));
+        assert!(!holds(json!({"prefix": "b"}), json!("abc")));
+        assert!(!holds(
+            json!({"prefix": "a", "contains": "x"}),
+            json!("abc")
+        ));
+        assert!(!holds(json!({"prefix": "a", "suffix": "c"}), json!("abc")));
+        assert!(!holds(json!({}), json!("abc")));
+        for (number, inside) in [(1, true), (3, true), (0, false), (4, false)] {
+            assert_eq!(holds(json!({"between": [1, 3]}), json!(number)), inside);
+        }
+        assert!(!holds(json!({"between": [1, 3]}), json!("2")));
+        assert!(!holds(json!({"between": [1, 3], "a": 1}), json!(2)));
+    }
+
+    #[test]
+    fn all_else_is_equal() {
+        for (expected, seen) in [
+            (json!(null), json!(0)),
+            (json!(null), json!(false)),
+            (json!(1), json!(1.0)),
+            (json!(1), json!("1")),
+            (json!("ok"), json!({"error": "ok"})),
+            (json!({"error": "no"}), json!("ok")),
+        ] {
+            assert!(!holds(expected, seen));
+        }
+    }
+}

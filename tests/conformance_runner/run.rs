@@ -72,7 +72,7 @@ pub(crate) fn run(folder: &Path, wanted: impl Fn(&str, &Case) -> bool) -> io::Re
         Ok((_, case)) => wanted(&job.file, case),
         Err(_) => true,
     });
-    Ok(run_all(jobs))
+    Ok(run_all(jobs, LIMIT))
 }
 
 fn read_file(path: &Path) -> Vec<Job> {
@@ -106,7 +106,7 @@ fn read_case(file: &str, json: Value) -> Job {
     }
 }
 
-fn run_all(jobs: Vec<Job>) -> Report {
+fn run_all(jobs: Vec<Job>, limit: Duration) -> Report {
     let next = AtomicUsize::new(0);
     let verdicts = Mutex::new(Vec::with_capacity(jobs.len()));
     thread::scope(|scope| {
@@ -115,7 +115,7 @@ fn run_all(jobs: Vec<Job>) -> Report {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(job) = jobs.get(index) else { return };
-                    let verdict = run_one(job);
+                    let verdict = run_one(job, limit);
                     verdicts.lock().push((index, verdict));
                 }
             });
@@ -137,7 +137,7 @@ fn run_all(jobs: Vec<Job>) -> Report {
     report
 }
 
-fn run_one(job: &Job) -> Result<(), String> {
+fn run_one(job: &Job, limit: Duration) -> Result<(), String> {
     let (judge, case) = job.case.clone()?;
     if let Some(reason) = not_built(&job.file, &case) {
         return Err(format!("not built yet: {reason}"));
@@ -151,8 +151,8 @@ fn run_one(job: &Job) -> Result<(), String> {
         let _ = sender.send(verdict);
     });
     let verdict = verdict
-        .recv_timeout(LIMIT)
-        .unwrap_or_else(|_| Err(format!("no verdict within {} s", LIMIT.as_secs())));
+        .recv_timeout(limit)
+        .unwrap_or_else(|_| Err(format!("no verdict within {limit:?}")));
     verdict.map_err(|reason| format!("{about}: {reason}"))
 }
 
@@ -160,4 +160,66 @@ fn text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("a value that is no text")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn jobs(file: &str, cases: Value, judge: Judge) -> Vec<Job> {
+        let cases: Vec<Value> = serde_json::from_value(cases).unwrap();
+        let jobs = cases.into_iter().map(|case| read_case(file, case));
+        jobs.map(|mut job| {
+            if let Ok((of_file, _)) = &mut job.case {
+                *of_file = judge;
+            }
+            job
+        })
+        .collect()
+    }
+
+    fn case(id: &str) -> Value {
+        serde_json::json!({"id": id, "about": "a case", "given": {}, "when": {}, "expect": {}})
+    }
+
+    #[test]
+    fn a_case_that_hangs_or_panics_fails_alone() {
+        fn judge(case: &Case) -> Result<(), String> {
+            match case.id.as_str() {
+                "hangs" => loop {
+                    thread::park();
+                },
+                "panics" => std::panic::resume_unwind(Box::new("out of bounds")),
+                _ => Ok(()),
+            }
+        }
+        let cases = ["fine", "hangs", "panics", "fine too"].map(case);
+        let jobs = jobs("arguments.json", cases.to_vec().into(), judge);
+        let report = run_all(jobs, Duration::from_millis(200));
+        let failures: Vec<_> = report
+            .failures
+            .iter()
+            .map(|f| (&*f.id, &*f.reason))
+            .collect();
+        assert_eq!(
+            failures,
+            [
+                ("hangs", "a case: no verdict within 200ms"),
+                ("panics", "a case: panicked: out of bounds")
+            ]
+        );
+        assert_eq!(report.passed, 2);
+    }
+
+    #[test]
+    fn a_file_of_an_unknown_name_and_a_case_of_an_unknown_shape_fail() {
+        let mut odd = case("odd");
+        odd["then"] = "more".into();
+        let mut all = jobs("arguments.json", vec![odd, 7.into()].into(), |_| Ok(()));
+        all.extend(jobs("more.json", vec![case("x")].into(), |_| Ok(())));
+        let report = run_all(all, LIMIT);
+        let ids: Vec<_> = report.failures.iter().map(|failure| &*failure.id).collect();
+        assert_eq!(ids, ["odd", "(no id)", "x"]);
+        assert_eq!(report.passed, 0);
+    }
 }
