@@ -88,6 +88,31 @@ fn contains(range: &Map<String, Value>, number: &serde_json::Number) -> bool {
     }
 }
 
+/// The result of a step whose lists of services and versions are sets: an order makes them comparable.
+pub(crate) fn unordered(mut result: Value) -> Value {
+    if let Some(services) = result.get_mut("services") {
+        sort(services);
+    }
+    let functions = result.get_mut("functions").and_then(Value::as_object_mut);
+    let types = functions
+        .into_iter()
+        .flat_map(|services| services.values_mut());
+    for versions in types
+        .filter_map(Value::as_object_mut)
+        .flat_map(|types| types.values_mut())
+    {
+        sort(versions);
+    }
+    result
+}
+
+fn sort(set: &mut Value) {
+    if let Some(items) = set.as_array_mut() {
+        items.sort_by_key(Value::to_string);
+        items.dedup();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -6,6 +6,7 @@
 //! - [`case`] reads the parts of a case and refuses what it does not know,
 //! - [`compare`] compares what was seen with what is expected,
 //! - [`harness`] has the functions that cases call,
+//! - [`remote`] plays the service nodes that cases give,
 //! - [`engine`] and [`client`] start a whole engine and talk to it,
 //! - [`run`] runs the cases, several at a time.
 
@@ -19,7 +20,10 @@ mod fun_config;
 mod harness;
 mod node_selection;
 mod permission;
+mod push_pull;
 mod rate_limit;
+mod relay;
+mod remote;
 mod request_response;
 mod run;
 mod stream;
@@ -38,11 +42,12 @@ fn judge_of(file: &str) -> Option<Judge> {
         "fun_config.json" => fun_config::judge,
         "node_selection.json" => node_selection::judge,
         "permission.json" => permission::judge,
+        "push_pull.json" => push_pull::judge,
         "rate_limit.json" => rate_limit::judge,
+        "relay.json" => relay::judge,
         "request_response.json" => request_response::judge,
         "stream.json" => stream::judge,
         "versions.json" => versions::judge,
-        "push_pull.json" | "relay.json" => |_| Err("unreachable".into()),
         _ => return None,
     })
 }
@@ -51,7 +56,6 @@ fn judge_of(file: &str) -> Option<Judge> {
 pub(crate) fn not_built(file: &str, case: &Case) -> Option<&'static str> {
     match file {
         "relay.json" => Some("the relay"),
-        "push_pull.json" => Some("pull and push"),
         "execute.json" if case.when.contains_key("channel_in") => Some("the channel gateway"),
         _ => None,
     }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     case::{Case, field, json, only_keys, optional},
-    compare::compare_value,
+    compare::{compare_value, unordered},
     engine::block_on,
 };
 
@@ -146,29 +146,4 @@ fn switched(result: Result<(), SwitchError>) -> Result<Value, String> {
         Err(SwitchError::NotFound) => error("not_found"),
         Err(other) => return Err(other.to_string()),
     })
-}
-
-/// The lists of services and versions are sets: an order makes them comparable.
-fn unordered(mut result: Value) -> Value {
-    if let Some(services) = result.get_mut("services") {
-        sort(services);
-    }
-    let functions = result.get_mut("functions").and_then(Value::as_object_mut);
-    let types = functions
-        .into_iter()
-        .flat_map(|services| services.values_mut());
-    for versions in types
-        .filter_map(Value::as_object_mut)
-        .flat_map(|types| types.values_mut())
-    {
-        sort(versions);
-    }
-    result
-}
-
-fn sort(set: &mut Value) {
-    if let Some(items) = set.as_array_mut() {
-        items.sort_by_key(Value::to_string);
-        items.dedup();
-    }
 }
