@@ -13,7 +13,7 @@ async fn read(owner: String) -> Result<String, FunctionError> {
 
 /// A permission callback: a registered function that gets the request, and the predefined arguments of the config.
 async fn in_office_hours(request: Request, from: u64, to: u64) -> Result<bool, FunctionError> {
-    let hour = request.args.get("hour").and_then(|hour| hour.as_u64());
+    let hour = request.args.get("hour").and_then(serde_json::Value::as_u64);
     Ok(hour.is_some_and(|hour| (from..to).contains(&hour)))
 }
 

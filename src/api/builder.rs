@@ -52,8 +52,11 @@ impl fmt::Debug for SharedClient {
 
 struct NamedSelector {
     name: String,
-    selector: Box<dyn FnOnce(&NodeSelector, String) + Send>,
+    register: Register,
 }
+
+/// Registers a custom selector under its name, its type forgotten.
+type Register = Box<dyn FnOnce(&NodeSelector, String) + Send>;
 
 impl fmt::Debug for NamedSelector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -102,7 +105,7 @@ impl GenApiBuilder {
     pub fn node_selector(mut self, name: impl Into<String>, selector: impl SelectNode) -> Self {
         self.node_selectors.push(NamedSelector {
             name: name.into(),
-            selector: Box::new(move |selectors, name| selectors.register(name, selector)),
+            register: Box::new(move |selectors, name| selectors.register(name, selector)),
         });
         self
     }
@@ -183,7 +186,7 @@ impl GenApiBuilder {
         );
         let selector = NodeSelector::new(resolver.clone());
         for named in node_selectors {
-            (named.selector)(&selector, named.name);
+            (named.register)(&selector, named.name);
         }
         let failed = FailedConfigs::new(Arc::clone(&clock));
         let pulls = Arc::new(Pulls::new(
