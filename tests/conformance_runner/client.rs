@@ -1,9 +1,6 @@
 //! The one client of a case: it sends requests one after another and keeps what it receives, in order.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use gen_api::{GenApi, Reply, model::Response};
 use serde_json::{Map, Value};
@@ -26,7 +23,8 @@ pub(crate) struct Client {
     pub(crate) messages: Vec<Value>,
     /// The requests that have later responses, in their order.
     pub(crate) opened: Vec<String>,
-    ended: BTreeSet<String>,
+    /// The requests to which nothing follows any more.
+    ended: Vec<String>,
     by_request: BTreeMap<String, Vec<Value>>,
 }
 
@@ -47,7 +45,7 @@ impl Client {
             replies: Vec::new(),
             messages: Vec::new(),
             opened: Vec::new(),
-            ended: BTreeSet::new(),
+            ended: Vec::new(),
             by_request: BTreeMap::new(),
         }
     }
@@ -119,7 +117,7 @@ impl Client {
                     self.messages.push(response);
                 }
                 Ok(Some(Message::End(id))) => {
-                    self.ended.insert(id);
+                    self.ended.push(id);
                 }
                 Ok(None) | Err(_) => return Ok(false),
             }
@@ -134,11 +132,11 @@ impl Client {
 
     /// Whether nothing follows to this request.
     pub(crate) fn has_ended(&self, request_id: &str) -> bool {
-        self.ended.contains(request_id)
+        self.ended.iter().any(|id| id == request_id)
     }
 
     /// Whether there was a request with later responses, and nothing follows to any of them.
     pub(crate) fn all_ended(&self) -> bool {
-        !self.opened.is_empty() && self.opened.iter().all(|id| self.has_ended(id))
+        !self.opened.is_empty() && self.opened.len() == self.ended.len()
     }
 }

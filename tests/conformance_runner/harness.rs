@@ -8,7 +8,7 @@ use std::{
 };
 
 use gen_api::{
-    function::{Call, FunctionError, Functions, RequestInfo, State, StreamHandle},
+    function::{Call, FunctionError, Functions, State, StreamHandle},
     model::{FunConfig, Request, Response},
 };
 use parking_lot::Mutex;
@@ -148,8 +148,11 @@ impl Harness {
         self.seen.lock().hooks.push(name);
     }
 
-    fn keep(&self, info: RequestInfo, stream: StreamHandle) {
-        self.seen.lock().streams.insert(info.request_id, stream);
+    fn keep(&self, info: &Value, stream: StreamHandle) -> Answer<()> {
+        let request_id = info["request_id"].as_str();
+        let request_id = request_id.ok_or("no request info")?.to_owned();
+        self.seen.lock().streams.insert(request_id, stream);
+        Ok(())
     }
 }
 
@@ -247,28 +250,28 @@ async fn returns_error_tuple(x: Value, State(harness): State<Harness>) -> Answer
 
 async fn stream_start(
     _q: Value,
-    info: RequestInfo,
+    info: Value,
     stream: StreamHandle,
     State(harness): State<Harness>,
 ) -> Answer<&'static str> {
     let _running = harness.called("T.stream_start");
-    harness.keep(info, stream);
+    harness.keep(&info, stream)?;
     Ok("started")
 }
 
-async fn stream_fail(_q: Value, _: StreamHandle, State(harness): State<Harness>) -> Answer<()> {
+async fn stream_fail(_q: Value, _info: Value, State(harness): State<Harness>) -> Answer<()> {
     let _running = harness.called("T.stream_fail");
     Err("boom".into())
 }
 
-async fn stream_raise(_q: Value, _: StreamHandle, State(harness): State<Harness>) -> Answer<Value> {
+async fn stream_raise(_q: Value, _info: Value, State(harness): State<Harness>) -> Answer<Value> {
     let _running = harness.called("T.stream_raise");
     raise_with(PANICS[0]).await
 }
 
 async fn stream_fail_once(
     _q: Value,
-    info: RequestInfo,
+    info: Value,
     stream: StreamHandle,
     State(harness): State<Harness>,
 ) -> Answer<&'static str> {
@@ -276,7 +279,7 @@ async fn stream_fail_once(
     if running.before == 0 {
         return Err("boom".into());
     }
-    harness.keep(info, stream);
+    harness.keep(&info, stream)?;
     Ok("done")
 }
 

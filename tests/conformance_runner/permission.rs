@@ -30,21 +30,20 @@ pub(crate) fn judge(case: &Case) -> Result<(), String> {
 
 /// A callback is called on the way of a request through an engine.
 ///
-/// The config is used without validation, which an engine does not do. So what has no part in the permission is replaced:
-/// the function is one that takes anything, and no argument is declared.
+/// The config is used without validation, which an engine does not do. So only what has a part in the permission is taken
+/// from it; the function is one that takes anything.
 async fn ask_engine(mut config: Map<String, Value>, request: Request) -> Result<bool, String> {
-    config.insert("mfa".into(), json!(["T", "collect", []]));
+    let judged = [
+        "service",
+        "request_type",
+        "check_permission",
+        "permission_callback",
+        "hook_timeout",
+    ];
+    config.retain(|name, _| judged.contains(&name.as_str()));
     config.insert("version".into(), json!(request.version));
-    for name in [
-        "arg_types",
-        "arg_orders",
-        "response_type",
-        "before_execute",
-        "after_execute",
-        "disabled",
-    ] {
-        config.remove(name);
-    }
+    config.insert("nodes".into(), "local".into());
+    config.insert("mfa".into(), json!(["T", "collect", []]));
     let given = json!({ "configs": [config] });
     let given = given.as_object().ok_or("no object")?;
     let api = start(given, &Harness::default()).await?;
