@@ -15,6 +15,7 @@ use gen_api::{
     Execute, GenApi, Settings, StartApiError,
     arguments::ArgType,
     clock::ManualClock,
+    config::LookupError,
     function::{FunctionError, Functions, RequestInfo, State, StreamHandle},
     model::{FunConfig, FunConfigBuilder, Request, Response},
 };
@@ -596,6 +597,42 @@ async fn a_recipient_gets_every_response_in_order() {
     api.execute_to(request("r", "nope"), collector.recipient())
         .await;
     assert!(responses.recv().await.expect("it comes").is_error());
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn a_look_for_a_config_agrees_with_what_a_request_meets() {
+    let echo_config = |request_type| config(request_type, "echo").arg("value", ArgType::String);
+    let api = start(
+        Functions::new().register("T", "echo", echo),
+        [
+            echo_config("echo").version("1.0.0"),
+            echo_config("echo").version("2.0.0").disabled(),
+            echo_config("off").disabled(),
+        ],
+    )
+    .await;
+    let asked = [
+        ("echo", None, Ok(())),
+        ("echo", Some("0.0.0"), Ok(())),
+        ("echo", Some("1.0.0"), Ok(())),
+        ("echo", Some("2.0.0"), Err(LookupError::Disabled)),
+        ("echo", Some("3.0.0"), Err(LookupError::NotFound)),
+        ("off", None, Err(LookupError::Disabled)),
+        ("unknown", None, Err(LookupError::NotFound)),
+    ];
+    for (request_type, version, expected) in asked {
+        let found = api.config_db().answers("svc", request_type, version);
+        assert_eq!(found, expected, "{request_type} {version:?}");
+        let mut request = request("r", request_type).with_arg("value", "hi");
+        request.version = version.map(str::to_owned);
+        let response = api.execute(request).await.response.expect("it is sync");
+        assert_eq!(
+            response.success,
+            found.is_ok(),
+            "{request_type} {version:?}"
+        );
+    }
     api.stop().await;
 }
 

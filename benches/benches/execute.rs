@@ -2,108 +2,79 @@
 //!
 //! `cargo bench -p gen_api-benches --bench execute`
 
-use actix::prelude::*;
+use actix::Actor as _;
 use actix_rt::{Arbiter, System};
 use futures_util::future::join_all;
 use gen_api::Execute;
-use gen_api_benches::{Comparison, echo_engine, echo_request, timed};
-
-struct Echo;
-
-impl Actor for Echo {
-    type Context = Context<Self>;
-}
-
-#[derive(Message)]
-#[rtype(result = "String")]
-struct Text(String);
-
-impl Handler<Text> for Echo {
-    type Result = String;
-
-    fn handle(&mut self, Text(text): Text, _: &mut Context<Self>) -> String {
-        text
-    }
-}
+use gen_api_benches::{
+    Comparison,
+    actors::actix::{Add, Adder},
+    engines::{echo_engine, owned_request},
+    is_wanted, one_thread, timed,
+};
 
 fn main() {
-    // `cargo test --benches` runs this too; a comparison beside other tests would mean nothing.
-    if !std::env::args().any(|argument| argument == "--bench") {
+    if !is_wanted() {
         return;
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("one");
+    let tokio = one_thread();
     let system = System::new();
-    let same_thread = system.block_on(async { Echo.start() });
+    let same_thread = system.block_on(async { Adder::new().start() });
     let arbiter = system.block_on(async { Arbiter::new() });
-    let other_thread = Echo::start_in_arbiter(&arbiter.handle(), |_| Echo);
-    let api = echo_engine();
+    let other_thread = Adder::start_in_arbiter(&arbiter.handle(), |_| Adder::new());
+    let api = tokio.block_on(echo_engine());
 
     Comparison::default()
-        .with("bare Addr::send, same thread", |times| {
-            let start = std::time::Instant::now();
-            system.block_on(async {
-                for _ in 0..times {
-                    same_thread
-                        .send(Text("hello".into()))
-                        .await
-                        .expect("it lives");
-                }
-            });
-            start.elapsed()
+        .with("bare actix, `Addr::send`", |times| {
+            system.block_on(timed(times, async || {
+                assert_eq!(same_thread.send(Add(1)).await.ok(), Some(2));
+            }))
         })
         .with(
-            "GenApi::execute, sync echo of one string argument",
+            "`GenApi::execute`, the request made anew each time",
             |times| {
-                timed(&runtime, times, || async {
-                    let reply = api.execute(echo_request()).await;
+                tokio.block_on(timed(times, async || {
+                    let reply = api.execute(owned_request(1)).await;
                     assert!(reply.response.is_some_and(|response| response.success));
-                })
+                }))
             },
         )
-        .with("  of which: making the request", |times| {
-            timed(&runtime, times, || async {
-                std::hint::black_box(echo_request());
-            })
+        .with("of which: making the request", |times| {
+            tokio.block_on(timed(times, async || {
+                std::hint::black_box(owned_request(1));
+            }))
         })
-        .print("One request at a time, on the caller's thread");
+        .print("A sync echo on the caller's thread");
 
     Comparison::default()
-        .with("bare Addr::send, other thread", |times| {
-            timed(&runtime, times, || async {
-                other_thread
-                    .send(Text("hello".into()))
-                    .await
-                    .expect("it lives");
-            })
+        .with("bare actix, `Addr::send`", |times| {
+            tokio.block_on(timed(times, async || {
+                assert_eq!(other_thread.send(Add(1)).await.ok(), Some(2));
+            }))
         })
-        .with("Execute to the executor actor, other thread", |times| {
-            timed(&runtime, times, || async {
-                let reply = api.executor(0).call(Execute::new(echo_request())).await;
+        .with("`Execute` to the executor actor", |times| {
+            tokio.block_on(timed(times, async || {
+                let reply = api.executor(0).call(Execute::new(owned_request(1))).await;
                 assert!(reply.is_ok_and(|reply| reply.response.is_some()));
-            })
+            }))
         })
         .print("One message at a time, to another thread");
 
     const IN_FLIGHT: u64 = 64;
     Comparison::default()
-        .with("bare Addr::send, other thread", |times| {
-            timed(&runtime, times.div_ceil(IN_FLIGHT), || async {
-                let sends = (0..IN_FLIGHT).map(|_| other_thread.send(Text("hello".into())));
-                join_all(sends).await;
-            })
+        .with("bare actix, `Addr::send`", |times| {
+            tokio.block_on(timed(times.div_ceil(IN_FLIGHT), async || {
+                join_all((0..IN_FLIGHT).map(|_| other_thread.send(Add(1)))).await;
+            }))
         })
-        .with("Execute to the executor actor, other thread", |times| {
-            timed(&runtime, times.div_ceil(IN_FLIGHT), || async {
-                let calls =
-                    (0..IN_FLIGHT).map(|_| api.executor(0).call(Execute::new(echo_request())));
-                join_all(calls).await;
-            })
+        .with("`Execute` to the executor actor", |times| {
+            tokio.block_on(timed(times.div_ceil(IN_FLIGHT), async || {
+                let execute = |_| api.executor(0).call(Execute::new(owned_request(1)));
+                join_all((0..IN_FLIGHT).map(execute)).await;
+            }))
         })
-        .print("64 messages in flight, to another thread (cost of one)");
+        .print("One of 64 messages in flight, to another thread");
 
-    runtime.block_on(api.stop());
+    tokio.block_on(api.stop());
     arbiter.stop();
 }

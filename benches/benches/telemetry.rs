@@ -8,16 +8,20 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Instant,
 };
 
 use actix_otp::SupervisionEvent;
 use gen_api::telemetry::{Event, Family, Filter, SupervisorEvent, Telemetry};
-use gen_api_benches::{Comparison, echo_engine, echo_request, timed};
+use gen_api_benches::{
+    Comparison,
+    engines::{guarded_engine, owned_request},
+    is_wanted, on_this_thread, one_thread, timed_with,
+};
+
+const HANDLERS: [usize; 3] = [0, 1, 5];
 
 fn main() {
-    // `cargo test --benches` runs this too; a comparison beside other tests would mean nothing.
-    if !std::env::args().any(|argument| argument == "--bench") {
+    if !is_wanted() {
         return;
     }
     let happened = SupervisionEvent::ChildStarted {
@@ -25,48 +29,50 @@ fn main() {
         child: "child".into(),
         incarnation: 1,
     };
-    let (happened, handlers) = (&happened, [0, 1, 5]);
-    let emitted = handlers.map(|count| {
+    let event = SupervisorEvent::from_supervision(&happened).expect("a known event");
+    let mut comparison = Comparison::default();
+    for count in HANDLERS {
         let telemetry = Telemetry::new();
         attach(&telemetry, count);
-        move |times: u64| {
-            let event = SupervisorEvent::from_supervision(happened).expect("a known event");
-            let start = Instant::now();
-            for _ in 0..times {
-                black_box(&telemetry).emit(Family::Supervisor, || event);
-            }
-            start.elapsed()
-        }
-    });
-    let mut comparison = Comparison::default();
-    for (count, run) in handlers.iter().zip(emitted) {
-        comparison = comparison.with(format!("Telemetry::emit, {count} handlers"), run);
-    }
-    comparison.print("One event");
-
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("one");
-    let engines = handlers.map(|count| {
-        let api = echo_engine();
-        attach(api.telemetry(), count);
-        api
-    });
-    let mut comparison = Comparison::default();
-    for (count, api) in handlers.iter().zip(&engines) {
-        let runtime = &runtime;
-        let name = format!("GenApi::execute, sync echo, {count} handlers of every event");
-        comparison = comparison.with(name, move |times| {
-            timed(runtime, times, || async {
-                let reply = api.execute(echo_request()).await;
-                assert!(reply.response.is_some_and(|response| response.success));
+        comparison = comparison.with(with_handlers("`Telemetry::emit`", count), move |times| {
+            on_this_thread(|| {
+                for _ in 0..times {
+                    black_box(&telemetry).emit(Family::Supervisor, || event);
+                }
             })
         });
     }
-    comparison.print("One request at a time, on the caller's thread");
-    for api in engines {
+    comparison.print("An event");
+
+    let runtime = one_thread();
+    let engines = HANDLERS.map(|count| {
+        let api = runtime.block_on(guarded_engine());
+        attach(api.telemetry(), count);
+        (count, api)
+    });
+    let mut comparison = Comparison::default();
+    for (count, api) in &engines {
+        let runtime = &runtime;
+        let mut users = (0..).map(owned_request);
+        comparison = comparison.with(with_handlers("`GenApi::execute`", *count), move |times| {
+            let user = || users.next().expect("there is no end");
+            runtime.block_on(timed_with(times, user, async |request| {
+                let reply = api.execute(request).await;
+                assert!(reply.response.is_some_and(|response| response.success));
+            }))
+        });
+    }
+    comparison.print("A sync request: permission by argument, one rate limit, an echo");
+    for (_, api) in engines {
         runtime.block_on(api.stop());
+    }
+}
+
+fn with_handlers(what: &str, count: usize) -> String {
+    match count {
+        0 => format!("{what}, nobody listens"),
+        1 => format!("{what}, 1 handler of every event"),
+        _ => format!("{what}, {count} handlers of every event"),
     }
 }
 

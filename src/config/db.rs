@@ -396,6 +396,25 @@ impl ConfigDbRef {
             .map(|route| route.config.clone())
     }
 
+    /// Whether the engine finds a config for such a request: what [`get`](Self::get) and [`get_fast`](Self::get_fast) look
+    /// for, without a copy of it. `None` and the version `"0.0.0"` ask for whatever answers a request without a version.
+    ///
+    /// A door can refuse by it what nobody would answer, before it reads a body.
+    ///
+    /// # Errors
+    ///
+    /// [`LookupError`]: not found, or disabled.
+    pub fn answers(
+        &self,
+        service: &str,
+        request_type: &str,
+        version: Option<&str>,
+    ) -> Result<(), LookupError> {
+        self.table
+            .asked(service, request_type, version)
+            .map(|_route| ())
+    }
+
     /// How many configs are stored, every version counted.
     #[must_use]
     pub fn count(&self) -> usize {

@@ -13,7 +13,7 @@ use super::{Allowlist, Route, versions::Versions};
 use crate::{
     arguments::Limits,
     function::Functions,
-    model::{FunConfig, InvalidConfig, Mfa},
+    model::{FunConfig, InvalidConfig, Mfa, version},
 };
 
 /// Why a lookup found nothing that may be called.
@@ -120,6 +120,19 @@ impl ConfigTable {
             functions,
             allowlist,
             limits,
+        }
+    }
+
+    /// The config that answers a request for this version, which may be absent (SPEC section 11).
+    pub(crate) fn asked(
+        &self,
+        service: &str,
+        request_type: &str,
+        version: Option<&str>,
+    ) -> Result<Arc<Route>, LookupError> {
+        match version::effective(version) {
+            Some(version) => self.exact(service, request_type, Some(version)),
+            None => self.fast(service, request_type),
         }
     }
 

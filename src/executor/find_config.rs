@@ -12,14 +12,11 @@ pub(super) fn find_config(
     table: &ConfigTable,
     request: &Request,
 ) -> Result<Arc<Route>, RequestError> {
-    let asked = version::effective(request.version.as_deref());
-    let found = match asked {
-        Some(version) => table.exact(&request.service, &request.request_type, Some(version)),
-        None => table.fast(&request.service, &request.request_type),
-    };
+    let version = request.version.as_deref();
+    let found = table.asked(&request.service, &request.request_type, version);
     found.map_err(|error| {
         let request_type = request.request_type.clone();
-        let version = asked.map(str::to_owned);
+        let version = version::effective(version).map(str::to_owned);
         match error {
             LookupError::NotFound => RequestError::Unsupported {
                 request_type,
