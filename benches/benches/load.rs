@@ -157,7 +157,9 @@ fn measure(runtime: &Runtime, api: &GenApi) -> Latency {
     runtime.block_on(async {
         let mut times = Vec::with_capacity(CALLS);
         for _ in 0..CALLS {
-            let request = gen_api_benches::echo_request();
+            let request = Request::new("r", "svc", "echo")
+                .with_user_id("user")
+                .with_arg("value", "hello");
             let start = Instant::now();
             let reply = api.execute(request).await;
             times.push(start.elapsed().as_nanos() as u64);
