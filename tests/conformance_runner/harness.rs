@@ -1,5 +1,7 @@
 //! The functions that cases call (`T`, `Perms`, `Resolvers`, `H`), and what they saw of their calls.
 
+mod hooks;
+
 use std::{
     collections::{BTreeMap, HashMap},
     panic,
@@ -9,10 +11,10 @@ use std::{
 
 use gen_api::{
     function::{Call, FunctionError, Functions, State, StreamHandle},
-    model::{FunConfig, Request, Response},
+    model::Request,
 };
 use parking_lot::Mutex;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 type Answer<T> = Result<T, FunctionError>;
 
@@ -60,7 +62,7 @@ impl Harness {
     pub(crate) fn functions(&self) -> Functions {
         leave_out_expected_panics();
         let collecting = self.clone();
-        Functions::new()
+        hooks::register(Functions::new())
             .state(self.clone())
             .register("T", "echo", echo)
             .register("T", "add", add)
@@ -86,20 +88,6 @@ impl Harness {
             .register("Perms", "raises", |_: Request| raise_with(PANICS[0]))
             .register("Resolvers", "fixed", judge)
             .register("Resolvers", "raises", || raise_with(PANICS[0]))
-            .register("H", "before_ok", before_ok)
-            .register("H", "before_reject", before_reject)
-            .register("H", "before_set_name", before_set_name)
-            .register("H", "before_set_name_to", before_set_name_to)
-            .register("H", "before_set_user", before_set_user)
-            .register("H", "before_raise", before_raise)
-            .register("H", "before_other", before_other)
-            .register("H", "before_sleep", before_sleep)
-            .register("H", "after_ok", after_ok)
-            .register("H", "after_wrap", after_wrap)
-            .register("H", "after_wrap_as", after_wrap_as)
-            .register("H", "after_raise", after_raise)
-            .register("H", "after_other", after_other)
-            .register("H", "after_sleep", after_sleep)
     }
 
     /// How often each function `T.*` was called, without those that were not.
@@ -289,139 +277,4 @@ pub(crate) fn reason(x: &Value) -> FunctionError {
         Value::String(text) => FunctionError::failed(text),
         other => FunctionError::failed(other),
     }
-}
-
-// The hooks `H.*`.
-
-async fn before_ok(
-    request: Request,
-    _: FunConfig,
-    State(harness): State<Harness>,
-) -> Answer<Request> {
-    harness.hooked("before_ok");
-    Ok(request)
-}
-
-async fn before_reject(_: Request, _: FunConfig, State(harness): State<Harness>) -> Answer<()> {
-    harness.hooked("before_reject");
-    Err("no quota".into())
-}
-
-async fn before_set_name(
-    request: Request,
-    _: FunConfig,
-    State(harness): State<Harness>,
-) -> Answer<Request> {
-    harness.hooked("before_set_name");
-    Ok(request.with_arg("name", "hooked"))
-}
-
-async fn before_set_name_to(
-    request: Request,
-    _: FunConfig,
-    name: Value,
-    State(harness): State<Harness>,
-) -> Answer<Request> {
-    harness.hooked("before_set_name_to");
-    Ok(request.with_arg("name", name))
-}
-
-async fn before_set_user(
-    mut request: Request,
-    _: FunConfig,
-    user_id: Option<String>,
-    State(harness): State<Harness>,
-) -> Answer<Request> {
-    harness.hooked("before_set_user");
-    request.user_id = user_id;
-    Ok(request)
-}
-
-async fn before_raise(_: Request, _: FunConfig, State(harness): State<Harness>) -> Answer<Value> {
-    harness.hooked("before_raise");
-    raise_with(PANICS[1]).await
-}
-
-async fn before_other(_: Request, _: FunConfig, State(harness): State<Harness>) -> Answer<Value> {
-    harness.hooked("before_other");
-    Ok("neither yes nor no".into())
-}
-
-async fn before_sleep(
-    request: Request,
-    _: FunConfig,
-    ms: u64,
-    State(harness): State<Harness>,
-) -> Answer<Request> {
-    harness.hooked("before_sleep");
-    pause(ms).await;
-    Ok(request)
-}
-
-async fn after_ok(
-    _: Request,
-    _: FunConfig,
-    response: Response,
-    State(harness): State<Harness>,
-) -> Answer<Response> {
-    harness.hooked("after_ok");
-    Ok(response)
-}
-
-async fn after_wrap(
-    _: Request,
-    _: FunConfig,
-    response: Response,
-    State(harness): State<Harness>,
-) -> Answer<Response> {
-    harness.hooked("after_wrap");
-    Ok(wrap(response, "wrapped"))
-}
-
-async fn after_wrap_as(
-    _: Request,
-    _: FunConfig,
-    response: Response,
-    key: String,
-    State(harness): State<Harness>,
-) -> Answer<Response> {
-    harness.hooked("after_wrap_as");
-    Ok(wrap(response, &key))
-}
-
-fn wrap(mut response: Response, key: &str) -> Response {
-    response.result = json!({ key: response.result });
-    response
-}
-
-async fn after_raise(
-    _: Request,
-    _: FunConfig,
-    _: Response,
-    State(harness): State<Harness>,
-) -> Answer<Value> {
-    harness.hooked("after_raise");
-    raise_with(PANICS[1]).await
-}
-
-async fn after_other(
-    _: Request,
-    _: FunConfig,
-    _: Response,
-    State(harness): State<Harness>,
-) -> Answer<Value> {
-    harness.hooked("after_other");
-    Ok("no response".into())
-}
-
-async fn after_sleep(
-    _: Request,
-    _: FunConfig,
-    response: Response,
-    ms: u64,
-    State(harness): State<Harness>,
-) -> Answer<Response> {
-    harness.hooked("after_sleep");
-    pause(ms).await;
-    Ok(response)
 }
