@@ -14,8 +14,8 @@
 //! | `add_global_limit`, `remove_global_limit` | [`.add_global_limit(..)`](RateLimiter::add_global_limit), [`.remove_global_limit(key)`](RateLimiter::remove_global_limit); messages [`AddGlobalLimit`], [`RemoveGlobalLimit`] |
 //! | `get_rate_limit_config`, `update_rate_limit_config` | [`.config()`](RateLimiter::config), [`.update_config(..)`](RateLimiter::update_config); messages [`GetConfig`], [`UpdateConfig`] |
 //! | `get_rate_limit_status`, `reset_rate_limit` | [`.status(key, scope, kind)`](RateLimiter::status), [`.reset(key, scope, kind)`](RateLimiter::reset); messages [`GetStatus`], [`Reset`] |
-//! | `push_config`, `verify_config` | [`ReceiverRef::push`], [`ReceiverRef::verify`]; messages [`Push`], [`Verify`] |
-//! | `ConfigPuller.add`, `delete` | [`PullerRef::add`], [`PullerRef::delete`]; messages [`AddServices`], [`DeleteServices`] |
+//! | `push_config`, `verify_config` | [`api.receiver()`](GenApi::receiver)[`.push(..)`](ReceiverRef::push), [`.verify(..)`](ReceiverRef::verify); messages [`Push`], [`Verify`] |
+//! | `ConfigPuller.add`, `delete` | [`api.puller()`](GenApi::puller)[`.add(..)`](PullerRef::add), [`.delete(..)`](PullerRef::delete); messages [`AddServices`], [`DeleteServices`] |
 //! | `ConfigPuller.pull`, `force_pull` | [`PullerRef::pull`], [`PullerRef::force_pull`]; messages [`Pull`], [`ForcePull`] |
 //! | `ConfigPuller.get_services`, `get_api_list` | [`PullerRef::get_services`], [`PullerRef::get_api_list`] |
 //! | `ConfigPuller.get_service_version`, `get_all_versions` | [`PullerRef::get_service_version`], [`PullerRef::get_all_versions`] |
@@ -35,7 +35,7 @@
 //! | `WorkerPool.execute_async`, `status` | message [`Run`] to a [`WorkerPoolActor`], [`api.pool_status()`](GenApi::pool_status) |
 //! | `attach_telemetry`, `detach_telemetry` | [`api.telemetry()`](GenApi::telemetry)[`.attach(id, filter, handler)`](Telemetry::attach), [`.detach(id)`](Telemetry::detach) |
 //! | `cache_status`, `pool_status` | [`api.cache_status()`](GenApi::cache_status), [`api.pool_status()`](GenApi::pool_status); they print as tables |
-//! | `pushed_services_status` | [`ReceiverRef::pushed_services`] |
+//! | `pushed_services_status` | [`api.receiver()`](GenApi::receiver)[`.pushed_services()`](ReceiverRef::pushed_services) |
 //! | `rl_config`, `rl_global`, `rl_status` | [`api.rl_config()`](GenApi::rl_config), [`api.rl_global()`](GenApi::rl_global), [`api.rl_status(user_id)`](GenApi::rl_status); they print as tables |
 
 // For the links alone.
