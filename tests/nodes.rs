@@ -1,0 +1,261 @@
+//! Calls on other nodes, over a transport that the test scripts: who is asked, in which order, and what comes back.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use futures_util::stream;
+use gen_api::{
+    GenApi, Reply,
+    model::{
+        ChooseNodeMode, FunConfig, FunConfigBuilder, Mfa, PushConfig, PushOptions, PushOutcome,
+        Request, Response, Retry, Verification,
+    },
+    node::{
+        Address, NodeCallError, NodeClient,
+        client::{Invocation, NodeFuture, NodeStream, RemoteFailure, StreamChunk},
+    },
+};
+use serde_json::{Value, json};
+
+/// What each node answers, by its address, one answer a call; a node without answers is down.
+#[derive(Clone, Default)]
+struct Script {
+    answers: Arc<Mutex<HashMap<String, Vec<Result<Value, NodeCallError>>>>>,
+    asked: Arc<Mutex<Vec<String>>>,
+    permission: bool,
+}
+
+impl Script {
+    fn answers(self, node: &str, answers: Vec<Result<Value, NodeCallError>>) -> Self {
+        self.answers
+            .lock()
+            .expect("script")
+            .insert(node.into(), answers);
+        self
+    }
+
+    fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.asked.lock().expect("script"))
+    }
+
+    fn next(&self, node: &Address) -> Result<Value, NodeCallError> {
+        let node = node.to_string();
+        self.asked.lock().expect("script").push(node.clone());
+        let mut answers = self.answers.lock().expect("script");
+        match answers.get_mut(&node) {
+            Some(answers) if !answers.is_empty() => answers.remove(0),
+            _ => Err(down()),
+        }
+    }
+}
+
+fn down() -> NodeCallError {
+    NodeCallError::Unreachable {
+        reason: "down".into(),
+    }
+}
+
+fn failed() -> NodeCallError {
+    NodeCallError::Failed(RemoteFailure::failed("boom"))
+}
+
+fn ready<'a, T: Send + 'a>(answer: Result<T, NodeCallError>) -> NodeFuture<'a, T> {
+    Box::pin(std::future::ready(answer))
+}
+
+impl NodeClient for Script {
+    fn invoke<'a>(
+        &'a self,
+        node: &'a Address,
+        _: &'a Invocation,
+        _: Option<Duration>,
+    ) -> NodeFuture<'a, Value> {
+        ready(self.next(node))
+    }
+
+    fn invoke_stream<'a>(
+        &'a self,
+        node: &'a Address,
+        invocation: &'a Invocation,
+        _: Option<Duration>,
+    ) -> NodeFuture<'a, NodeStream> {
+        let args = invocation.args.clone();
+        ready(self.next(node).map(|last| {
+            let chunks = args.into_iter().map(StreamChunk::Result);
+            let chunks = chunks.chain([StreamChunk::Last(last)]).map(Ok);
+            Box::pin(stream::iter(chunks.collect::<Vec<_>>())) as NodeStream
+        }))
+    }
+
+    fn check_permission<'a>(
+        &'a self,
+        node: &'a Address,
+        _: &'a Mfa,
+        _: &'a Request,
+        _: Duration,
+    ) -> NodeFuture<'a, bool> {
+        self.asked
+            .lock()
+            .expect("script")
+            .push(format!("permission {node}"));
+        ready(Ok(self.permission))
+    }
+
+    fn get_config<'a>(&'a self, _: &'a Address, _: &'a Mfa, _: Duration) -> NodeFuture<'a, Value> {
+        ready(Err(down()))
+    }
+
+    fn config_version<'a>(
+        &'a self,
+        _: &'a Address,
+        _: &'a Mfa,
+        _: Duration,
+    ) -> NodeFuture<'a, Value> {
+        ready(Err(down()))
+    }
+
+    fn function_exists<'a>(
+        &'a self,
+        _: &'a Address,
+        _: &'a str,
+        _: &'a str,
+        _: Duration,
+    ) -> NodeFuture<'a, bool> {
+        ready(Err(down()))
+    }
+
+    fn push<'a>(
+        &'a self,
+        _: &'a Address,
+        _: &'a PushConfig,
+        _: PushOptions,
+        _: Duration,
+    ) -> NodeFuture<'a, PushOutcome> {
+        ready(Err(down()))
+    }
+
+    fn verify<'a>(
+        &'a self,
+        _: &'a Address,
+        _: &'a str,
+        _: &'a str,
+        _: Duration,
+    ) -> NodeFuture<'a, Verification> {
+        ready(Err(down()))
+    }
+}
+
+const A: &str = "http://a:1";
+const B: &str = "http://b:1";
+
+/// A config on both nodes, A preferred.
+fn config() -> FunConfigBuilder {
+    FunConfig::builder("svc", "op")
+        .call("T", "op")
+        .nodes([A, B])
+        .choose_node_mode(ChooseNodeMode::RoundRobin)
+}
+
+async fn execute(script: &Script, config: FunConfigBuilder) -> Reply {
+    let config = config.build().expect("a valid config");
+    let builder = GenApi::builder().config(config).node_client(script.clone());
+    let api = builder.start().await.expect("the engine starts");
+    let reply = api
+        .execute(Request::new("r", "svc", "op").with_user_id("u"))
+        .await;
+    // The engine lives as long as what it answers.
+    let responses = reply.collect().await;
+    api.stop().await;
+    let mut reply = Reply::default();
+    reply.response = responses.into_iter().next_back();
+    reply
+}
+
+#[tokio::test]
+async fn the_preferred_node_is_asked_alone_when_it_answers() {
+    let script = Script::default().answers(A, vec![Ok(json!("from a"))]);
+    let reply = execute(&script, config()).await;
+    assert_eq!(reply.response, Some(Response::sync("r", "from a")));
+    assert_eq!(script.asked(), [A]);
+}
+
+#[tokio::test]
+async fn an_unreachable_node_falls_back_to_the_next_once_each() {
+    let script = Script::default().answers(B, vec![Ok(json!("from b"))]);
+    let reply = execute(&script, config()).await;
+    assert_eq!(reply.response, Some(Response::sync("r", "from b")));
+    assert_eq!(script.asked(), [A, B]);
+
+    let script = Script::default();
+    let reply = execute(&script, config()).await;
+    assert_eq!(
+        reply.response,
+        Some(Response::error("r", "Internal Server Error"))
+    );
+    assert_eq!(script.asked(), [A, B]);
+}
+
+#[tokio::test]
+async fn a_node_that_answered_with_an_error_is_not_asked_elsewhere() {
+    let script = Script::default()
+        .answers(A, vec![Err(failed())])
+        .answers(B, vec![Ok(json!(1))]);
+    let reply = execute(&script, config()).await;
+    assert_eq!(
+        reply.response,
+        Some(Response::error("r", "Internal Server Error"))
+    );
+    assert_eq!(script.asked(), [A]);
+}
+
+#[tokio::test]
+async fn a_retry_on_the_same_node_asks_no_other() {
+    let script = Script::default()
+        .answers(A, vec![Err(down()), Ok(json!("at last"))])
+        .answers(B, vec![Ok(json!("not asked"))]);
+    let reply = execute(&script, config().retry(Retry::SameNode(1))).await;
+    assert_eq!(reply.response, Some(Response::sync("r", "at last")));
+    assert_eq!(script.asked(), [A, A]);
+}
+
+#[tokio::test]
+async fn a_retry_over_all_nodes_chooses_anew_and_goes_on_until_one_answers() {
+    let script = Script::default().answers(B, vec![Err(failed()), Ok(json!("second try"))]);
+    let reply = execute(&script, config().retry(Retry::AllNodes(1))).await;
+    assert_eq!(reply.response, Some(Response::sync("r", "second try")));
+    // Round robin prefers the other node at the second choice.
+    assert_eq!(script.asked(), [A, B, B]);
+}
+
+#[tokio::test]
+async fn a_permission_callback_is_asked_on_the_node_that_would_run_the_call() {
+    let script = Script::default().answers(A, vec![Ok(json!(1))]);
+    let reply = execute(&script, config().permission_callback(("Perms", "may"))).await;
+    assert_eq!(
+        reply.response,
+        Some(Response::error("r", "Permission denied"))
+    );
+    assert_eq!(script.asked(), [format!("permission {A}")]);
+
+    let script = Script {
+        permission: true,
+        ..script
+    };
+    let reply = execute(&script, config().permission_callback(("Perms", "may"))).await;
+    assert_eq!(reply.response, Some(Response::sync("r", 1)));
+    assert_eq!(script.asked(), [format!("permission {A}"), A.to_owned()]);
+}
+
+#[tokio::test]
+async fn a_stream_of_a_node_is_handed_on_to_its_last_chunk() {
+    let script = Script::default().answers(A, vec![Ok(json!("end"))]);
+    let reply = execute(&script, config().stream()).await;
+    assert_eq!(
+        reply.response,
+        Some(Response::last_stream_chunk("r", "end"))
+    );
+    assert_eq!(script.asked(), [A]);
+}
