@@ -20,16 +20,18 @@ use gen_api::{
 };
 use serde_json::{Value, json};
 
+type Answers = Vec<Result<Value, NodeCallError>>;
+
 /// What each node answers, by its address, one answer a call; a node without answers is down.
 #[derive(Clone, Default)]
 struct Script {
-    answers: Arc<Mutex<HashMap<String, Vec<Result<Value, NodeCallError>>>>>,
+    answers: Arc<Mutex<HashMap<String, Answers>>>,
     asked: Arc<Mutex<Vec<String>>>,
     permission: bool,
 }
 
 impl Script {
-    fn answers(self, node: &str, answers: Vec<Result<Value, NodeCallError>>) -> Self {
+    fn answers(self, node: &str, answers: Answers) -> Self {
         self.answers
             .lock()
             .expect("script")

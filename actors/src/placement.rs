@@ -4,7 +4,7 @@ use std::{
     fmt, io,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc,
     },
     thread::{self, JoinHandle},
@@ -66,6 +66,8 @@ struct Inner {
     system_thread: Mutex<Option<JoinHandle<()>>>,
     members: Box<[Mutex<Member>]>,
     next: AtomicUsize,
+    /// Set before the members are told to stop: from then on none is replaced.
+    stopped: AtomicBool,
 }
 
 struct Member {
@@ -91,6 +93,7 @@ impl ArbiterPool {
                 system_thread: Mutex::new(Some(system_thread)),
                 members,
                 next: AtomicUsize::new(0),
+                stopped: AtomicBool::new(false),
             }),
         })
     }
@@ -117,7 +120,9 @@ impl ArbiterPool {
     #[must_use]
     pub fn get(&self, index: usize) -> ArbiterHandle {
         let mut member = self.inner.members[index % self.len()].lock();
+        // The member's lock is held meanwhile, so a stop either comes first and is seen, or stops the fresh one too.
         if !member.handle.alive()
+            && !self.inner.stopped.load(Ordering::SeqCst)
             && let Ok(fresh) = new_member(&self.inner.system)
         {
             *member = fresh;
@@ -162,6 +167,7 @@ impl fmt::Debug for ArbiterPool {
 
 impl Inner {
     fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
         for member in &self.members {
             member.lock().handle.stop();
         }
@@ -239,6 +245,18 @@ mod tests {
             thread::yield_now();
         }
         assert_ne!(thread_of(&pool.get(0)).expect("alive again"), old);
+    }
+
+    #[test]
+    fn a_stopped_pool_replaces_no_arbiter() {
+        let pool = ArbiterPool::new(1).expect("threads");
+        let arbiter = pool.pick();
+        pool.stop();
+        while arbiter.alive() {
+            thread::yield_now();
+        }
+        assert!(!pool.pick().alive());
+        pool.join();
     }
 
     #[test]
