@@ -355,7 +355,8 @@ fn terminating_wins_against_a_crash_whose_notice_waits_in_the_mailbox() {
 fn a_killed_child_that_blocks_its_thread_is_given_up_after_the_kill_timeout() {
     let pool = ArbiterPool::new(1).expect("a thread");
     let (release, gate) = mpsc::channel();
-    let gate = Arc::new(Mutex::new(gate));
+    let (blocks, begun) = mpsc::channel();
+    let gate = Arc::new(Mutex::new((blocks, gate)));
     let of_child = pool.clone();
     paused(async {
         let spec = DynamicSupervisorSpec::new().kill_timeout(SECOND);
@@ -365,6 +366,8 @@ fn a_killed_child_that_blocks_its_thread_is_given_up_after_the_kill_timeout() {
             .placement(Placement::Pool(of_child));
         let child = children.start_spec(spec).await.expect("starts");
         child.cast(Block).expect("running");
+        // A stop that came first would find a child that obeys.
+        begun.recv().expect("it blocks now");
         let before = Instant::now();
         let ended = children.terminate_child(&child).await;
         assert_eq!(ended, Err(TerminateDynamicError::Unresponsive));
@@ -376,7 +379,8 @@ fn a_killed_child_that_blocks_its_thread_is_given_up_after_the_kill_timeout() {
     pool.stop();
 }
 
-struct Blocking(Arc<Mutex<mpsc::Receiver<()>>>);
+/// Tells when it blocks, and waits for its release.
+struct Blocking(Arc<Mutex<(mpsc::Sender<()>, mpsc::Receiver<()>)>>);
 
 impl Actor for Blocking {
     type Context = Context<Self>;
@@ -390,6 +394,8 @@ impl Handler<Block> for Blocking {
     type Result = ();
 
     fn handle(&mut self, _: Block, _: &mut Context<Self>) {
-        let _ = self.0.lock().expect("gate").recv();
+        let gate = self.0.lock().expect("gate");
+        let _ = gate.0.send(());
+        let _ = gate.1.recv();
     }
 }
