@@ -14,14 +14,12 @@ mod actor;
 mod after;
 mod arguments;
 mod attempt;
-mod error;
 mod find_config;
 mod in_flight;
 mod invoke;
 mod permission;
 mod remote;
 mod reply;
-pub(crate) mod respond;
 mod target;
 mod watch;
 
@@ -33,7 +31,6 @@ use futures_util::future::{Either, select};
 use tokio::runtime::Handle;
 use tracing::Instrument;
 
-pub(crate) use self::error::RequestError;
 pub use self::{
     actor::{Execute, Executor},
     reply::Reply,
@@ -55,6 +52,8 @@ use crate::{
     model::{Request, Response},
     node::{NodeClient, NodeSelector},
     rate_limiter::RateLimiter,
+    request_error::RequestError,
+    respond,
     settings::Settings,
     stream::LiveStreams,
     telemetry::Telemetry,

@@ -93,6 +93,8 @@ pub mod old_names;
 mod owner;
 pub mod permission;
 pub mod rate_limiter;
+mod request_error;
+mod respond;
 mod response_sink;
 pub mod settings;
 pub mod stream;

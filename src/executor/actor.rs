@@ -4,8 +4,11 @@ use std::{fmt, sync::Arc};
 
 use actix::{Actor, Context, Handler, Message, Recipient, ResponseFuture};
 
-use super::{Pipeline, Reply, respond};
-use crate::model::{Request, Response};
+use super::{Pipeline, Reply};
+use crate::{
+    model::{Request, Response},
+    respond,
+};
 
 /// Takes requests as messages; the engine runs one on each of its threads.
 ///

@@ -2,8 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::error::RequestError;
-use crate::{arguments::CallArgs, config::Route};
+use crate::{arguments::CallArgs, config::Route, request_error::RequestError};
 
 pub(super) fn convert(route: &Route, sent: Map<String, Value>) -> Result<Vec<Value>, RequestError> {
     let converted = match route.plan.convert(sent)? {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::runtime::Handle;
 
-use super::{error::RequestError, target::Target};
+use super::target::Target;
 use crate::{
     call::{local, retry::Backoff},
     clock::Clock,
@@ -13,6 +13,7 @@ use crate::{
     diagnostics::{Count, Counters},
     function::{Call, Outcome, RequestInfo, StreamHandle},
     node::{NodeClient, NodeSelector},
+    request_error::RequestError,
     telemetry::{ExecutorEvent, Family, Reason, RequestTags, Telemetry},
 };
 

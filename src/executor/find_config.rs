@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::error::RequestError;
 use crate::{
     config::{ConfigTable, LookupError, Route},
     model::{Request, version},
+    request_error::RequestError,
 };
 
 pub(super) fn find_config(

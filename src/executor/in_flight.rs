@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::error::RequestError;
+use crate::request_error::RequestError;
 
 /// Counts the requests that are being worked on.
 #[derive(Debug, Default)]

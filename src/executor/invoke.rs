@@ -10,15 +10,15 @@ use super::{
     Pipeline,
     after::{self, AfterHook},
     attempt::{Attempts, Input},
-    error::RequestError,
     reply::Reply,
-    respond,
 };
 use crate::{
     config::Route,
     diagnostics::Count,
     function::{Outcome, stream_channel},
     model::{Response, ResponseType},
+    request_error::RequestError,
+    respond,
     response_sink::ResponseSink,
     stream::{StreamCall, StreamWork},
     worker_pool::{TaskEnd, Ticket},

@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 
-use super::error::RequestError;
 use crate::{
     call::callback::Callbacks,
     function::Outcome,
     model::{CheckPermission, FunConfig, Mfa, Request},
     node::{Node, NodeClient},
     permission,
+    request_error::RequestError,
     telemetry::{ExecutorEvent, Family, Telemetry},
 };
 

@@ -6,7 +6,6 @@ use futures_util::StreamExt;
 
 use super::{
     attempt::{Attempts, Input},
-    error::RequestError,
     target::Chosen,
 };
 use crate::{
@@ -19,6 +18,7 @@ use crate::{
         Address, Node, NodeCallError, NodeOrder,
         client::{FailureKind, Invocation, NodeStream, StreamChunk},
     },
+    request_error::RequestError,
 };
 
 /// Which nodes one attempt may ask.

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::error::RequestError;
 use crate::{
     config::Route,
     model::{Nodes, Request, Retry},
     node::{Node, NodeOrder, NodeSelector},
+    request_error::RequestError,
 };
 
 /// The node of a request, chosen once, before its permission is checked: check and call meet the same one.

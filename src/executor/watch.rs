@@ -6,11 +6,12 @@ use std::{fmt, thread, time::Duration};
 
 use tracing::{Span, field};
 
-use super::{Pipeline, error::RequestError};
+use super::Pipeline;
 use crate::{
     call::local::CallError,
     model::{Request, ResponseType},
     rate_limiter::RateLimitError,
+    request_error::RequestError,
     telemetry::{ExceptionKind, ExecutorEvent, Family, Outcome, Reason, RequestTags},
 };
 

@@ -2,11 +2,11 @@
 //!
 //! Texts are short and carry no internals; with the setting `detail_error` the reason follows.
 
-use super::error::RequestError;
 use crate::{
     call::local::CallError,
     model::{DecodeError, Response},
     rate_limiter::RateLimitError,
+    request_error::RequestError,
 };
 
 const INTERNAL: &str = "Internal Server Error";
