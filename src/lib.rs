@@ -86,6 +86,8 @@ pub mod config;
 pub mod diagnostics;
 mod executor;
 pub mod function;
+#[cfg(feature = "grpc")]
+pub mod grpc;
 pub mod hooks;
 pub mod model;
 pub mod node;

@@ -44,6 +44,7 @@ use crate::{
 mod cluster;
 mod engine;
 mod error;
+mod grpc;
 mod loader;
 mod read;
 mod security;
@@ -53,6 +54,7 @@ pub use self::{
     cluster::PullerSettings,
     engine::{EngineSettings, RequestSettings, StreamSettings},
     error::{InvalidSettings, SettingFault, SettingsError},
+    grpc::{ClusterSecret, GrpcSettings, TlsSettings},
     loader::SettingsLoader,
     security::{AdminAction, SecuritySettings},
 };
@@ -93,6 +95,8 @@ pub struct Settings {
     pub puller: PullerSettings,
     /// How nodes are found and chosen.
     pub nodes: NodeSettings,
+    /// How gateways and service nodes talk.
+    pub grpc: GrpcSettings,
     /// Who may do what, and what clients are told.
     pub security: SecuritySettings,
 }
@@ -199,6 +203,7 @@ impl Default for Settings {
             rate_limiter: RateLimitConfig::default(),
             puller: PullerSettings::default(),
             nodes: NodeSettings::default(),
+            grpc: GrpcSettings::default(),
             security: SecuritySettings::default(),
         }
     }

@@ -37,6 +37,7 @@ impl Settings {
         faults.pool("stream_pool", &self.stream_pool);
         self.rate_limiter_faults(&mut faults);
         self.cluster_faults(&mut faults);
+        self.grpc_faults(&mut faults);
         self.security_faults(&mut faults);
         InvalidSettings::unless_empty(faults.0)
     }
@@ -84,6 +85,35 @@ impl Settings {
         faults.time("nodes.resolver_timeout_ms", nodes.resolver_timeout_ms);
     }
 
+    fn grpc_faults(&self, faults: &mut Faults) {
+        let grpc = &self.grpc;
+        let secret = grpc.cluster_secret.as_ref();
+        let empty = secret.is_some_and(|secret| secret.expose().is_empty());
+        faults.add_if(empty, "grpc.cluster_secret", OMIT_INSTEAD);
+        let unsafe_door = grpc.listen.is_some() && secret.is_none();
+        faults.add_if(unsafe_door, "grpc.cluster_secret", NEEDED_TO_LISTEN);
+        for (key, millis) in [
+            ("grpc.connect_timeout_ms", grpc.connect_timeout_ms),
+            ("grpc.keepalive_interval_ms", grpc.keepalive_interval_ms),
+            ("grpc.keepalive_timeout_ms", grpc.keepalive_timeout_ms),
+            ("grpc.trial_interval_ms", grpc.trial_interval_ms),
+            ("grpc.dns_interval_ms", grpc.dns_interval_ms),
+        ] {
+            faults.time(key, millis);
+        }
+        faults.count("grpc.max_message_bytes", grpc.max_message_bytes);
+        let Some(tls) = &grpc.tls else { return };
+        let identity = (tls.certificate.is_some(), tls.key.is_some());
+        faults.add_if(identity == (true, false), "grpc.tls.key", BOTH_OR_NONE);
+        faults.add_if(
+            identity == (false, true),
+            "grpc.tls.certificate",
+            BOTH_OR_NONE,
+        );
+        let bare_door = grpc.listen.is_some() && identity == (false, false);
+        faults.add_if(bare_door, "grpc.tls.certificate", NEEDED_TO_LISTEN);
+    }
+
     fn security_faults(&self, faults: &mut Faults) {
         let security = &self.security;
         if let Some(token) = &security.push_token {
@@ -104,6 +134,8 @@ impl Settings {
 }
 
 const EMPTY: &str = "must not be empty";
+const NEEDED_TO_LISTEN: &str = "is needed to listen";
+const BOTH_OR_NONE: &str = "a certificate and its key belong together";
 const OMIT_INSTEAD: &str = "must not be empty; leave the key out to have none";
 
 /// The faults found so far.

@@ -1,0 +1,15 @@
+//! Service nodes over gRPC: feature `grpc` (SPEC section 19).
+//!
+//! What travels is described in `proto/node.proto`, from which a service node can be written in any language.
+
+/// The messages and services of `proto/node.proto`, as generated.
+#[allow(
+    clippy::all,
+    clippy::pedantic,
+    missing_docs,
+    rustdoc::all,
+    unreachable_pub
+)]
+#[path = "grpc/generated.rs"]
+#[rustfmt::skip]
+pub mod proto;
