@@ -105,6 +105,7 @@ pub mod worker_pool;
 pub use self::{
     api::{GenApi, GenApiBuilder, StartApiError},
     executor::{Execute, Executor, Reply},
+    model::connection,
     owner::Unavailable,
     response_sink::Responses,
     settings::Settings,
