@@ -38,6 +38,7 @@ use crate::{
     config::Allowlist,
     node::NodeSettings,
     rate_limiter::RateLimitConfig,
+    relay::RelaySettings,
     worker_pool::{self, PoolSettings},
 };
 
@@ -93,6 +94,8 @@ pub struct Settings {
     pub puller: PullerSettings,
     /// How nodes are found and chosen.
     pub nodes: NodeSettings,
+    /// How much relay groups may hold, and how long they stand empty.
+    pub relay: RelaySettings,
     /// Who may do what, and what clients are told.
     pub security: SecuritySettings,
 }
@@ -199,6 +202,7 @@ impl Default for Settings {
             rate_limiter: RateLimitConfig::default(),
             puller: PullerSettings::default(),
             nodes: NodeSettings::default(),
+            relay: RelaySettings::default(),
             security: SecuritySettings::default(),
         }
     }

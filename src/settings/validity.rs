@@ -37,6 +37,7 @@ impl Settings {
         faults.pool("stream_pool", &self.stream_pool);
         self.rate_limiter_faults(&mut faults);
         self.cluster_faults(&mut faults);
+        self.relay_faults(&mut faults);
         self.security_faults(&mut faults);
         InvalidSettings::unless_empty(faults.0)
     }
@@ -82,6 +83,17 @@ impl Settings {
         let cache = nodes.resolver_cache_ms;
         faults.range("nodes.resolver_cache_ms", cache, 0, LONGEST_MS);
         faults.time("nodes.resolver_timeout_ms", nodes.resolver_timeout_ms);
+    }
+
+    fn relay_faults(&self, faults: &mut Faults) {
+        let relay = &self.relay;
+        faults.time("relay.empty_group_ttl_ms", relay.empty_group_ttl_ms);
+        faults.time("relay.sweep_interval_ms", relay.sweep_interval_ms);
+        faults.count("relay.max_groups", relay.max_groups);
+        faults.count("relay.max_members", relay.max_members);
+        faults.count("relay.max_memberships", relay.max_memberships);
+        faults.count("relay.max_message_bytes", relay.max_message_bytes);
+        faults.count("relay.max_id_bytes", relay.max_id_bytes);
     }
 
     fn security_faults(&self, faults: &mut Faults) {
