@@ -345,6 +345,12 @@ impl RelayTable {
         swept
     }
 
+    /// How many connections serve some membership.
+    #[cfg(test)]
+    pub(super) fn connections(&self) -> usize {
+        self.memberships.connections()
+    }
+
     fn judge_id(&self, field: &'static str, id: &str) -> Result<(), RelayError> {
         let max_bytes = self.settings.max_id_bytes;
         if id.is_empty() || id.len() > max_bytes {
