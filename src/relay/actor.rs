@@ -211,3 +211,201 @@ impl Handler<SweepGroups> for Relay {
         MessageResult(self.table.sweep())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use actix::Addr;
+
+    use super::*;
+    use crate::{
+        clock::ManualClock,
+        model::{
+            Response,
+            connection::{Outlet, PushError},
+        },
+        relay::RelaySettings,
+        telemetry::Telemetry,
+    };
+
+    /// Takes every response and keeps none.
+    struct Taker;
+
+    impl Outlet for Taker {
+        fn push(&self, _: Response) -> Result<(), PushError> {
+            Ok(())
+        }
+    }
+
+    fn open() -> Connection {
+        Connection::new(Taker)
+    }
+
+    fn started() -> (Arc<RelayTable>, ManualClock, Addr<Relay>) {
+        let clock = ManualClock::new();
+        let settings = RelaySettings {
+            empty_group_ttl_ms: 1_000,
+            sweep_interval_ms: 300,
+            ..RelaySettings::default()
+        };
+        let table = RelayTable::new(settings, Arc::new(clock.clone()), Telemetry::new());
+        let actor = Relay::new(Arc::clone(&table)).start();
+        (table, clock, actor)
+    }
+
+    #[derive(Message)]
+    #[rtype(result = "()")]
+    struct Crash;
+
+    impl Handler<Crash> for Relay {
+        type Result = ();
+
+        fn handle(&mut self, Crash: Crash, _: &mut Self::Context) {
+            panic!("crashed on purpose");
+        }
+    }
+
+    /// Lets the actor work until `done`; far more turns than it ever needs.
+    async fn until(done: impl Fn() -> bool) {
+        for _ in 0..1_000 {
+            if done() {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+        panic!("it never happened");
+    }
+
+    fn create(group_id: &str) -> CreateGroup {
+        CreateGroup {
+            group_id: group_id.into(),
+            group_type: GroupType::StrictPrivate,
+            user_id: "ann".into(),
+            connection: open(),
+        }
+    }
+
+    fn get_info(viewer_id: Option<&str>) -> GetGroupInfo {
+        GetGroupInfo {
+            group_id: "g".into(),
+            viewer_id: viewer_id.map(str::to_owned),
+        }
+    }
+
+    fn delete(actor_id: Option<&str>) -> DeleteGroup {
+        DeleteGroup {
+            group_id: "g".into(),
+            actor_id: actor_id.map(str::to_owned),
+        }
+    }
+
+    #[actix::test]
+    async fn every_verb_is_a_message_on_the_same_table() {
+        let (table, _clock, actor) = started();
+        let group_id = || "g".to_owned();
+        let pair = || (group_id(), "ann".to_owned(), "bob".to_owned());
+        let send = |user_id: &str| SendMessage {
+            group_id: group_id(),
+            user_id: user_id.into(),
+            message: 1.into(),
+            request_id: "r".into(),
+        };
+        assert_eq!(actor.send(create("g")).await.unwrap(), Ok(()));
+        let join = JoinGroup {
+            group_id: group_id(),
+            user_id: "bob".into(),
+            connection: open(),
+        };
+        let joined = actor.send(join).await.unwrap();
+        assert_eq!(joined, Ok(MemberStatus::Pending));
+        let sent = actor.send(send("bob")).await.unwrap();
+        assert_eq!(sent, Err(SendError::Pending));
+
+        let (group_id, actor_id, user_id) = pair();
+        let accept = AcceptMember {
+            group_id,
+            actor_id,
+            user_id,
+        };
+        assert_eq!(actor.send(accept).await.unwrap(), Ok(()));
+        let (group_id, actor_id, user_id) = pair();
+        let mute = MuteMember {
+            group_id,
+            actor_id,
+            user_id,
+        };
+        assert_eq!(actor.send(mute).await.unwrap(), Ok(()));
+        let sent = actor.send(send("bob")).await.unwrap();
+        assert_eq!(sent, Err(SendError::Muted));
+        let (group_id, actor_id, user_id) = pair();
+        let unmute = UnmuteMember {
+            group_id,
+            actor_id,
+            user_id,
+        };
+        assert_eq!(actor.send(unmute).await.unwrap(), Ok(()));
+        let sent = actor.send(send("bob")).await.unwrap().unwrap();
+        assert_eq!((sent.recipients, sent.missed), (2, 0));
+
+        let info = actor.send(get_info(None)).await.unwrap();
+        assert_eq!(info, table.info("g", None));
+        let info = actor.send(get_info(Some("zoe"))).await.unwrap();
+        assert_eq!(info, Err(RelayError::UserNotInGroup));
+        let deleted = actor.send(delete(Some("bob"))).await.unwrap();
+        assert_eq!(deleted, Err(RelayError::NotAdmin));
+        let (group_id, _, user_id) = pair();
+        let left = actor.send(LeaveGroup { group_id, user_id }).await.unwrap();
+        assert_eq!(left, Ok(()));
+        let deleted = actor.send(delete(None)).await.unwrap();
+        assert_eq!(deleted, Ok(()));
+        let swept = actor.send(SweepGroups).await.unwrap();
+        assert_eq!((swept.removed, swept.remaining), (0, 0));
+    }
+
+    #[actix::test]
+    async fn groups_that_stood_empty_are_forgotten_by_themselves() {
+        let (table, clock, actor) = started();
+        let CreateGroup { connection, .. } = create("unused");
+        actor.send(create("kept")).await.unwrap().unwrap();
+        let mut emptied = create("emptied");
+        emptied.connection = connection.clone();
+        actor.send(emptied).await.unwrap().unwrap();
+        connection.end();
+        // Sweeps come after 300, 600, 900 and 1 200 milliseconds.
+        for _ in 0..3 {
+            until(|| clock.sleepers() == 1).await;
+            clock.advance(Duration::from_millis(300));
+        }
+        until(|| clock.sleepers() == 1).await;
+        assert_eq!(table.count(), 2);
+        clock.advance(Duration::from_millis(299));
+        assert_eq!(table.count(), 2);
+        clock.advance(Duration::from_millis(1));
+        until(|| table.count() == 1).await;
+        assert!(table.info("kept", None).is_ok());
+    }
+
+    #[actix::test]
+    async fn the_death_of_the_actor_loses_no_member_and_stops_no_verb() {
+        let (table, clock, actor) = started();
+        let group = create("g");
+        let connection = group.connection.clone();
+        actor.send(group).await.unwrap().unwrap();
+        until(|| clock.sleepers() == 1).await;
+        assert!(actor.send(Crash).await.is_err());
+        until(|| clock.sleepers() == 0).await;
+
+        let sent = table.send("g", "ann", 1.into(), "r").await;
+        assert_eq!(sent.map(|sent| sent.recipients), Ok(1));
+        // The end of a connection is heard between two incarnations too.
+        connection.end();
+        let info = table.info("g", None).unwrap();
+        assert!(info.members.is_empty());
+
+        let _actor = Relay::new(Arc::clone(&table)).start();
+        until(|| clock.sleepers() == 1).await;
+        clock.advance(Duration::from_millis(1_000));
+        until(|| table.count() == 0).await;
+    }
+}

@@ -1,8 +1,7 @@
 //! Which memberships a connection serves, so that its end finds them without looking through all groups.
 
 use std::{
-    collections::{HashMap, HashSet, hash_map::Entry},
-    hash::{Hash, Hasher},
+    collections::{HashMap, hash_map::Entry},
     sync::{Arc, Weak},
 };
 
@@ -13,91 +12,67 @@ use crate::model::connection::{Connection, ConnectionId, WatchConnection};
 
 /// The memberships of all connections that have some.
 #[derive(Default)]
-pub(super) struct Memberships(Mutex<HashMap<ConnectionId, HashSet<Place>>>);
+pub(super) struct Memberships(Mutex<HashMap<ConnectionId, Places>>);
 
-/// One user's place in one group.
-pub(super) struct Place {
-    group: Arc<Group>,
-    user: Arc<str>,
+/// The places of one connection. A group with the id of a deleted one is another: its address tells them apart, which stays
+/// taken while the group is listed here.
+type Places = HashMap<(usize, Arc<str>), Arc<Group>>;
+
+fn key(group: &Arc<Group>, user: &Arc<str>) -> (usize, Arc<str>) {
+    (Arc::as_ptr(group).addr(), Arc::clone(user))
 }
 
 impl Memberships {
-    /// Notes a membership that the connection serves from now on; noting it again changes nothing.
+    /// Notes that the connection serves this user's place in the group; noting it again changes nothing.
     pub(super) fn add(
         &self,
         connection: &Connection,
-        place: Place,
+        group: &Arc<Group>,
+        user: &Arc<str>,
         watcher: Weak<dyn WatchConnection>,
         max: usize,
     ) -> Result<(), RelayError> {
+        let key = key(group, user);
         let mut all = self.0.lock();
         match all.entry(connection.id()) {
             Entry::Occupied(mut places) => {
                 let places = places.get_mut();
-                if places.len() >= max && !places.contains(&place) {
+                if places.len() >= max && !places.contains_key(&key) {
                     return Err(RelayError::TooManyMemberships { max });
                 }
-                places.insert(place);
+                places.insert(key, Arc::clone(group));
             }
             // A connection that ends from here on tells the watcher, who waits for this lock.
             Entry::Vacant(places) if connection.watch(watcher) => {
-                places.insert(HashSet::from([place]));
+                places.insert(HashMap::from([(key, Arc::clone(group))]));
             }
             Entry::Vacant(_) => return Err(RelayError::ConnectionEnded),
         }
         Ok(())
     }
 
-    pub(super) fn remove(&self, connection: ConnectionId, place: &Place) {
+    pub(super) fn remove(&self, connection: ConnectionId, group: &Arc<Group>, user: &Arc<str>) {
         let mut all = self.0.lock();
         if let Entry::Occupied(mut places) = all.entry(connection) {
-            places.get_mut().remove(place);
+            places.get_mut().remove(&key(group, user));
             if places.get().is_empty() {
                 places.remove();
             }
         }
     }
 
-    /// Takes out all memberships of a connection.
-    pub(super) fn take(&self, connection: ConnectionId) -> HashSet<Place> {
-        self.0.lock().remove(&connection).unwrap_or_default()
+    /// Takes out all memberships of a connection: the users and their groups.
+    pub(super) fn take(
+        &self,
+        connection: ConnectionId,
+    ) -> impl Iterator<Item = (Arc<str>, Arc<Group>)> + use<> {
+        let places = self.0.lock().remove(&connection).unwrap_or_default();
+        places.into_iter().map(|((_, user), group)| (user, group))
     }
 
     /// How many connections serve some membership.
     #[cfg(test)]
     pub(super) fn connections(&self) -> usize {
         self.0.lock().len()
-    }
-}
-
-impl Place {
-    pub(super) fn new(group: &Arc<Group>, user: Arc<str>) -> Self {
-        Self {
-            group: Arc::clone(group),
-            user,
-        }
-    }
-
-    pub(super) fn group(&self) -> &Group {
-        &self.group
-    }
-
-    pub(super) fn user(&self) -> &Arc<str> {
-        &self.user
-    }
-}
-
-impl PartialEq for Place {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.group, &other.group) && self.user == other.user
-    }
-}
-
-impl Eq for Place {}
-
-impl Hash for Place {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        Arc::as_ptr(&self.group).hash(state);
-        self.user.hash(state);
     }
 }

@@ -17,7 +17,7 @@ use super::{
     Sent, Swept,
     error::{RelayError, SendError},
     group::{GroupInfo, GroupType, MemberStatus, Members, Parted},
-    memberships::{Memberships, Place},
+    memberships::Memberships,
     settings::RelaySettings,
 };
 use crate::{
@@ -123,7 +123,7 @@ impl RelayTable {
             }
             // The end of the connection waits for this and then finds the member.
             let _state = group.state.lock();
-            self.add_membership(&connection, &group, user)?;
+            self.add_membership(&connection, &group, &user)?;
             if let Some(expired) = groups.insert(Arc::clone(&group.id), Arc::clone(&group)) {
                 expired.state.lock().over = true;
             }
@@ -151,7 +151,7 @@ impl RelayTable {
             let mut state = self.open(&group)?;
             let user: Arc<str> = user_id.into();
             let status = state.members.may_join(user_id, self.settings.max_members)?;
-            self.add_membership(&connection, &group, Arc::clone(&user))?;
+            self.add_membership(&connection, &group, &user)?;
             if let Some(old) = state.members.join(user, status, connection.clone())
                 && old.connection != connection
             {
@@ -398,17 +398,19 @@ impl RelayTable {
         &self,
         connection: &Connection,
         group: &Arc<Group>,
-        user: Arc<str>,
+        user: &Arc<str>,
     ) -> Result<(), RelayError> {
-        let place = Place::new(group, user);
         let watcher: Weak<Self> = Weak::clone(&self.watcher);
         let max = self.settings.max_memberships;
-        self.memberships.add(connection, place, watcher, max)
+        self.memberships.add(connection, group, user, watcher, max)
     }
 
     fn forget_membership(&self, group: &Arc<Group>, parted: &Parted) {
-        let place = Place::new(group, Arc::clone(&parted.user_id));
-        self.memberships.remove(parted.connection.id(), &place);
+        let Parted {
+            user_id,
+            connection,
+        } = parted;
+        self.memberships.remove(connection.id(), group, user_id);
     }
 
     fn emit<'a>(&self, event: impl FnOnce() -> RelayEvent<'a>) {
@@ -418,10 +420,10 @@ impl RelayTable {
 
 impl WatchConnection for RelayTable {
     fn connection_ended(&self, id: ConnectionId) {
-        for place in self.memberships.take(id) {
+        for (user, group) in self.memberships.take(id) {
             let left = {
-                let mut state = place.group().state.lock();
-                let left = state.members.leave_with(place.user(), id);
+                let mut state = group.state.lock();
+                let left = state.members.leave_with(&user, id);
                 if left {
                     self.note_empty(&mut state);
                 }
@@ -429,8 +431,8 @@ impl WatchConnection for RelayTable {
             };
             if left {
                 self.emit(|| RelayEvent::Left {
-                    group_id: &place.group().id,
-                    user_id: place.user(),
+                    group_id: &group.id,
+                    user_id: &user,
                     cause: LeaveCause::ConnectionEnded,
                 });
             }

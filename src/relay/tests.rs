@@ -59,6 +59,8 @@ impl Outlet for Client {
             return Err(PushError::Full);
         }
         self.0.pushed.lock().push(response);
+        // Where turns were not taken, another message would now come in between.
+        std::thread::yield_now();
         Ok(())
     }
 }
@@ -233,13 +235,15 @@ fn a_verb_waits_for_its_turn_and_one_that_is_dropped_before_has_done_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn all_members_get_the_messages_of_concurrent_senders_in_one_order() {
-    const MESSAGES: usize = 50;
+    const MESSAGES: usize = 100;
     let relay = relay();
     let users = ["u0", "u1", "u2", "u3", "u4", "u5"];
     let clients = public_group(&relay, users);
+    let start = Arc::new(tokio::sync::Barrier::new(users.len()));
     let senders = users.map(|user| {
-        let relay = relay.clone();
+        let (relay, start) = (relay.clone(), Arc::clone(&start));
         tokio::spawn(async move {
+            start.wait().await;
             for number in 0..MESSAGES {
                 let message = json!([user, number]);
                 let sent = relay.send("g", user, message, "r").await;
