@@ -15,6 +15,7 @@ use crate::{
     model::{Request, Response},
     node::NodeSelector,
     rate_limiter::RateLimiter,
+    relay::RelayRef,
     stream::UnknownStream,
     telemetry::Telemetry,
     worker_pool::PoolsStatus,
@@ -59,6 +60,7 @@ struct Engine {
     config_db: ConfigDbRef,
     puller: PullerRef,
     receiver: ReceiverRef,
+    relay: RelayRef,
     failed: FailedConfigs,
     executors: Vec<ChildRef<Executor>>,
     root: SupervisorRef,
@@ -128,6 +130,12 @@ impl GenApi {
     #[must_use]
     pub fn receiver(&self) -> &ReceiverRef {
         &self.engine.receiver
+    }
+
+    /// The relay: groups of users who send each other messages (SPEC section 21).
+    #[must_use]
+    pub fn relay(&self) -> &RelayRef {
+        &self.engine.relay
     }
 
     /// The configs that were rejected in the last 24 hours, with their reasons (SPEC section 11).

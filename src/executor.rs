@@ -318,6 +318,7 @@ fn accept(request: &mut Request, route: &Route, target: Target) -> Result<Input,
     let info = if route.needs_info {
         let (user_id, device_id) = (request.user_id.take(), request.device_id.take());
         RequestInfo::new(request.request_id.clone(), user_id, device_id)
+            .with_connection(request.connection.take())
     } else {
         RequestInfo::default()
     };

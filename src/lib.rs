@@ -43,6 +43,8 @@
 //! | try failed calls again | [`Retry`](model::Retry), [`call::retry`] |
 //! | bound what runs at a time, and break circuits | [`worker_pool`], [`GenApi::pool_status`] |
 //! | stream results, stop a stream | [`function::StreamHandle`], [`stream`], [`GenApi::stop_stream`] |
+//! | push to a client's connection from a function | [`connection`], [`RequestInfo::connection`](function::RequestInfo::connection) |
+//! | let groups of users send each other messages | [`relay`], [`GenApi::relay`] |
 //! | choose among service nodes | [`node`] |
 //! | pull configs from services, take pushed ones | [`config::PullerRef`], [`config::ReceiverRef`] |
 //! | hear what happens: events, spans, metrics | [`telemetry`], [`GenApi::telemetry`] |
@@ -95,6 +97,7 @@ pub mod old_names;
 mod owner;
 pub mod permission;
 pub mod rate_limiter;
+pub mod relay;
 mod request_error;
 mod respond;
 mod response_sink;
@@ -107,6 +110,7 @@ pub mod worker_pool;
 pub use self::{
     api::{GenApi, GenApiBuilder, StartApiError},
     executor::{Execute, Executor, Reply},
+    model::connection,
     owner::Unavailable,
     response_sink::Responses,
     settings::Settings,

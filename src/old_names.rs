@@ -33,6 +33,10 @@
 //! | `Permission.check_permission` | [`permission::check`] |
 //! | `ArgumentHandler.convert_args!` | [`arguments::convert`] |
 //! | `WorkerPool.execute_async`, `status` | message [`Run`] to a [`WorkerPoolActor`], [`api.pool_status()`](GenApi::pool_status) |
+//! | `Relay.create_group`, `delete_group`, `get_group_info` | [`api.relay()`](GenApi::relay)[`.create(..)`](RelayRef::create), [`.delete(..)`](RelayRef::delete), [`.info(..)`](RelayRef::info); messages [`CreateGroup`], [`DeleteGroup`], [`GetGroupInfo`] |
+//! | `Relay.join_group`, `leave_group` | [`.join(..)`](RelayRef::join), [`.leave(..)`](RelayRef::leave); messages [`JoinGroup`], [`LeaveGroup`] |
+//! | `Relay.accept_member`, `mute_member`, `unmute_member` | [`.accept(..)`](RelayRef::accept), [`.mute(..)`](RelayRef::mute), [`.unmute(..)`](RelayRef::unmute); messages [`AcceptMember`], [`MuteMember`], [`UnmuteMember`] |
+//! | `Relay.handle_relay` | the function `Relay.send`, offered as `relay_msg` by [`GenApiBuilder::relay`]; [`.send(..)`](RelayRef::send), message [`SendMessage`] |
 //! | `attach_telemetry`, `detach_telemetry` | [`api.telemetry()`](GenApi::telemetry)[`.attach(id, filter, handler)`](Telemetry::attach), [`.detach(id)`](Telemetry::detach) |
 //! | `cache_status`, `pool_status` | [`api.cache_status()`](GenApi::cache_status), [`api.pool_status()`](GenApi::pool_status); they print as tables |
 //! | `pushed_services_status` | [`api.receiver()`](GenApi::receiver)[`.pushed_services()`](ReceiverRef::pushed_services) |
@@ -41,7 +45,7 @@
 // For the links alone.
 #[cfg(doc)]
 use crate::{
-    Execute, GenApi, arguments,
+    Execute, GenApi, GenApiBuilder, arguments,
     config::{
         Add, AddServices, BatchAdd, Clear, ConfigDbRef, Delete, DeleteServices, Disable, Enable,
         ForcePull, Pull, Puller, PullerRef, Push, ReceiverRef, Update, Verify,
@@ -52,6 +56,10 @@ use crate::{
     rate_limiter::{
         AddGlobalLimit, Check, CheckKey, GetConfig, GetGlobalLimits, GetStatus, RateLimiter,
         RemoveGlobalLimit, Reset, SetGlobalLimits, UpdateConfig,
+    },
+    relay::{
+        AcceptMember, CreateGroup, DeleteGroup, GetGroupInfo, JoinGroup, LeaveGroup, MuteMember,
+        RelayRef, SendMessage, UnmuteMember,
     },
     stream::{StopStream, StreamCall},
     telemetry::Telemetry,

@@ -38,6 +38,7 @@ use crate::{
     config::Allowlist,
     node::NodeSettings,
     rate_limiter::RateLimitConfig,
+    relay::RelaySettings,
     worker_pool::{self, PoolSettings},
 };
 
@@ -97,6 +98,8 @@ pub struct Settings {
     pub nodes: NodeSettings,
     /// How gateways and service nodes talk.
     pub grpc: GrpcSettings,
+    /// How much relay groups may hold, and how long they stand empty.
+    pub relay: RelaySettings,
     /// Who may do what, and what clients are told.
     pub security: SecuritySettings,
 }
@@ -204,6 +207,7 @@ impl Default for Settings {
             puller: PullerSettings::default(),
             nodes: NodeSettings::default(),
             grpc: GrpcSettings::default(),
+            relay: RelaySettings::default(),
             security: SecuritySettings::default(),
         }
     }

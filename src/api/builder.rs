@@ -21,6 +21,7 @@ use crate::{
     model::{FunConfig, InvalidConfig, Mfa},
     node::{NoTransport, NodeClient, NodeResolver, NodeSelector, ResolveNodes, SelectNode},
     rate_limiter::{InvalidLimit, RateLimiter, RateLimiterActor},
+    relay::{self, Relay, RelayTable},
     settings::{InvalidSettings, Settings},
     stream::LiveStreams,
     telemetry::Telemetry,
@@ -39,6 +40,7 @@ pub struct GenApiBuilder {
     telemetry: Telemetry,
     node_client: Option<SharedClient>,
     node_selectors: Vec<NamedSelector>,
+    relay_services: Vec<String>,
 }
 
 /// The transport, without a `Debug` form of its own.
@@ -110,6 +112,12 @@ impl GenApiBuilder {
         self
     }
 
+    /// Offers the functions of the [relay](crate::relay) under this service, to every user who is logged in.
+    pub fn relay(mut self, service: impl Into<String>) -> Self {
+        self.relay_services.push(service.into());
+        self
+    }
+
     /// The clock for timeouts; the default is the real one. For tests.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = Some(clock);
@@ -138,8 +146,16 @@ impl GenApiBuilder {
             telemetry,
             node_client,
             node_selectors,
+            relay_services,
         } = self;
         settings.validate()?;
+        for service in relay_services {
+            let offered = relay::configs(&*service).map_err(|invalid| StartApiError::Config {
+                name: service,
+                reason: invalid.into(),
+            })?;
+            configs.extend(offered);
+        }
         for function in api_functions {
             let name = function.display_name();
             let (registered, config) =
@@ -152,10 +168,13 @@ impl GenApiBuilder {
             functions = registered;
             configs.push(config);
         }
-        functions.check()?;
         let pool = ArbiterPool::new(settings.engine.thread_count())?;
         let runtime = runtime_of(&pool).await?;
         let clock = clock.unwrap_or_else(|| Arc::new(SystemClock::new(runtime.clone())));
+        let groups = RelayTable::new(settings.relay, Arc::clone(&clock), telemetry.clone());
+        let (relay_spec, relay) = Relay::child(groups);
+        let functions = relay::register(functions, relay.clone());
+        functions.check()?;
         let rate_limiter = RateLimiter::with_telemetry(
             Arc::clone(&clock),
             settings.rate_limiter.clone(),
@@ -244,6 +263,7 @@ impl GenApiBuilder {
             }))
             .child(puller_spec)
             .child(receiver_spec)
+            .child(relay_spec)
             .child(pool_actor(&worker_pools.async_pool, &pool))
             .child(pool_actor(&worker_pools.stream_pool, &pool))
             .child(streams_spec)
@@ -257,6 +277,7 @@ impl GenApiBuilder {
                 config_db: config_db_ref,
                 puller,
                 receiver,
+                relay,
                 failed,
                 executors,
                 root,

@@ -228,6 +228,19 @@ fn a_value_without_sense_is_an_error_that_names_its_full_path() {
             "[nodes]\nresolver_timeout_ms = 0",
             "nodes.resolver_timeout_ms",
         ),
+        (
+            "[relay]\nempty_group_ttl_ms = 0",
+            "relay.empty_group_ttl_ms",
+        ),
+        (
+            "[relay]\nsweep_interval_ms = 9223372036854775807",
+            "relay.sweep_interval_ms",
+        ),
+        ("[relay]\nmax_groups = 0", "relay.max_groups"),
+        ("[relay]\nmax_members = 0", "relay.max_members"),
+        ("[relay]\nmax_memberships = 0", "relay.max_memberships"),
+        ("[relay]\nmax_message_bytes = 0", "relay.max_message_bytes"),
+        ("[relay]\nmax_id_bytes = 4294967296", "relay.max_id_bytes"),
         ("[security]\npush_token = ''", "security.push_token"),
         (
             "[security]\nfunction_allowlist = ['']",

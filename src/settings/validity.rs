@@ -38,6 +38,7 @@ impl Settings {
         self.rate_limiter_faults(&mut faults);
         self.cluster_faults(&mut faults);
         self.grpc_faults(&mut faults);
+        self.relay_faults(&mut faults);
         self.security_faults(&mut faults);
         InvalidSettings::unless_empty(faults.0)
     }
@@ -112,6 +113,17 @@ impl Settings {
         );
         let bare_door = grpc.listen.is_some() && identity == (false, false);
         faults.add_if(bare_door, "grpc.tls.certificate", NEEDED_TO_LISTEN);
+    }
+
+    fn relay_faults(&self, faults: &mut Faults) {
+        let relay = &self.relay;
+        faults.time("relay.empty_group_ttl_ms", relay.empty_group_ttl_ms);
+        faults.time("relay.sweep_interval_ms", relay.sweep_interval_ms);
+        faults.count("relay.max_groups", relay.max_groups);
+        faults.count("relay.max_members", relay.max_members);
+        faults.count("relay.max_memberships", relay.max_memberships);
+        faults.count("relay.max_message_bytes", relay.max_message_bytes);
+        faults.count("relay.max_id_bytes", relay.max_id_bytes);
     }
 
     fn security_faults(&self, faults: &mut Faults) {

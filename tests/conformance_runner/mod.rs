@@ -55,7 +55,6 @@ fn judge_of(file: &str) -> Option<Judge> {
 /// Which part of the engine a case needs that does not exist yet; such a case fails.
 pub(crate) fn not_built(file: &str, case: &Case) -> Option<&'static str> {
     match file {
-        "relay.json" => Some("the relay"),
         "execute.json" if case.when.contains_key("channel_in") => Some("the channel gateway"),
         _ => None,
     }

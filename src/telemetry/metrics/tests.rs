@@ -178,6 +178,12 @@ fn events_become_metrics_with_labels() {
             1.0,
         ),
         ("gen_api_supervisors_gave_up_total{supervisor=root}", 1.0),
+        ("gen_api_relay_groups{}", 6.0),
+        ("gen_api_relay_changes_total{change=created}", 1.0),
+        ("gen_api_relay_changes_total{change=left}", 2.0),
+        ("gen_api_relay_messages_total{}", 1.0),
+        ("gen_api_relay_deliveries_total{result=delivered}", 3.0),
+        ("gen_api_relay_deliveries_total{result=missed}", 1.0),
     ];
     for (key, value) in expected {
         assert_eq!(values.get(key), Some(&value), "{key} in {values:#?}");
