@@ -1,0 +1,11 @@
+//! The engine end to end: modes, doors, bad input, hosts, and what happens while actors die.
+
+mod configs;
+mod errors;
+mod executors;
+mod fixture;
+mod hosts;
+mod kills;
+mod modes;
+mod stopped_streams;
+mod streams;
