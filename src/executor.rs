@@ -1,7 +1,8 @@
 //! The way of a request, stage by stage (SPEC section 3), and the [`Executor`] actor as one door to it.
 //!
 //! [`GenApi::execute`](crate::GenApi::execute) runs the stages on the caller's thread, without a mailbox in between. The
-//! actor runs the same stages, each request in a task of its own, so an executor that dies drops no request it has taken.
+//! actor runs the same stages; what has to wait goes on in a task of its own, so an executor that dies drops no request it has
+//! taken.
 //!
 //! ```text
 //! admission -> find config -> before hook -> permission -> rate limits -> arguments -> call -> after hook -> response
@@ -14,6 +15,7 @@ mod actor;
 mod after;
 mod arguments;
 mod attempt;
+mod begun;
 mod find_config;
 mod in_flight;
 mod invoke;
