@@ -22,6 +22,7 @@ mod invoke;
 mod permission;
 mod remote;
 mod reply;
+mod start_stream;
 mod target;
 mod watch;
 
@@ -36,11 +37,14 @@ use tracing::Instrument;
 pub use self::{
     actor::{Execute, Executor},
     reply::Reply,
+    start_stream::{StartStream, StartStreamError, StartedStream},
 };
 use self::{
     after::AfterHook,
     attempt::{Attempts, Input},
     in_flight::{InFlight, Place},
+    invoke::NotBegun,
+    reply::Refused,
     target::Target,
     watch::Watch,
 };
@@ -51,7 +55,7 @@ use crate::{
     diagnostics::{Count, Counters, Now, Statistics},
     function::RequestInfo,
     hooks::Hooks,
-    model::{Request, Response},
+    model::{Request, Response, ResponseType},
     node::{NodeClient, NodeSelector},
     rate_limiter::RateLimiter,
     request_error::RequestError,
@@ -165,13 +169,18 @@ impl Pipeline {
 
     /// Answers a request; its later responses are in the reply.
     pub(crate) async fn execute(&self, request: Request) -> Reply {
-        self.answer(request, None).await
+        let answer = self.answer(request, Demand::default()).await;
+        answer.unwrap_or_else(Reply::from)
     }
 
     /// Answers a request; all responses go to the recipient, in order.
     pub(crate) async fn execute_to(&self, request: Request, recipient: Recipient<Response>) {
-        let reply = self.answer(request, Some(recipient.clone())).await;
-        if let Some(response) = reply.response {
+        let demand = Demand {
+            recipient: Some(recipient.clone()),
+            ..Demand::default()
+        };
+        let answer = self.answer(request, demand).await;
+        if let Some(response) = answer.unwrap_or_else(Reply::from).response {
             recipient.do_send(response);
         }
     }
@@ -194,21 +203,22 @@ impl Pipeline {
         let mut watch = Watch::start(self, &request);
         let span = watch.span();
         {
-            let answer = pin!(self.stages(&mut watch, request, None).instrument(span));
+            let answer = self.stages(&mut watch, request, Demand::default());
+            let answer = pin!(answer.instrument(span));
             let expired = self.attempts.clock.sleep(limit);
-            if let Either::Left((reply, _)) = select(answer, expired).await {
-                return reply;
+            if let Either::Left((answer, _)) = select(answer, expired).await {
+                return answer.unwrap_or_else(Reply::from);
             }
         }
         let error = RequestError::TimedOut(limit);
         watch.end(Some(&error));
-        self.refuse(request_id, &error)
+        Reply::now(self.refuse(request_id, &error))
     }
 
-    async fn answer(&self, request: Request, recipient: Option<Recipient<Response>>) -> Reply {
+    async fn answer(&self, request: Request, demand: Demand) -> Result<Reply, Box<Refused>> {
         let mut watch = Watch::start(self, &request);
         let span = watch.span();
-        let answer = self.stages(&mut watch, request, recipient);
+        let answer = self.stages(&mut watch, request, demand);
         answer.instrument(span).await
     }
 
@@ -216,17 +226,21 @@ impl Pipeline {
         &self,
         watch: &mut Watch<'_>,
         mut request: Request,
-        recipient: Option<Recipient<Response>>,
-    ) -> Reply {
+        demand: Demand,
+    ) -> Result<Reply, Box<Refused>> {
         let (_place, route) = match self.admit(&request) {
             Ok(admitted) => admitted,
             Err(error) => {
                 watch.end(Some(&error));
-                return self.refuse(request.request_id, &error);
+                return Err(Box::new(Refused {
+                    response: self.refuse(request.request_id, &error),
+                    error,
+                    is_told: false,
+                }));
             }
         };
         watch.found(route.config.response_type);
-        let checked = self.check(&mut request, route).await;
+        let checked = self.check(&mut request, route, demand.only).await;
         let (route, checked) = match checked {
             Ok((route, target)) => (route, Ok(target)),
             Err((route, error)) => (route, Err(error)),
@@ -238,25 +252,30 @@ impl Pipeline {
             Ok(target) => match accept(&mut request, &route, target) {
                 Ok(input) => {
                     let id = &request.request_id;
-                    self.invoke(id, route, input, after.as_ref(), recipient)
+                    self.invoke(id, route, input, after.as_ref(), demand.recipient)
                         .await
                 }
-                Err(error) => Err(error),
+                Err(error) => Err(error.into()),
             },
-            Err(error) => Err(error),
+            Err(error) => Err(error.into()),
         };
         match result {
             Ok(reply) => {
                 watch.end(None);
-                reply
+                Ok(reply)
             }
-            Err(error) => {
-                let mut reply = self.refuse(request.request_id, &error);
-                if let Some(response) = reply.response.take() {
-                    reply.response = Some(after::apply(after.as_ref(), response).await);
+            Err(NotBegun { error, is_told }) => {
+                let mut response = self.refuse(request.request_id, &error);
+                // What the recipient has got can no longer be changed.
+                if !is_told {
+                    response = after::apply(after.as_ref(), response).await;
                 }
                 watch.end(Some(&error));
-                reply
+                Err(Box::new(Refused {
+                    error,
+                    response,
+                    is_told,
+                }))
             }
         }
     }
@@ -273,6 +292,7 @@ impl Pipeline {
         &self,
         request: &mut Request,
         mut route: Arc<Route>,
+        only: Option<ResponseType>,
     ) -> Result<(Arc<Route>, Target), (Arc<Route>, RequestError)> {
         if let Some(hook) = &route.config.before_execute {
             match self.hooks.before(hook, request, &route.config).await {
@@ -285,6 +305,10 @@ impl Pipeline {
                 },
                 Err(rejection) => return Err((route, rejection.into())),
             }
+        }
+        let response_type = route.config.response_type;
+        if only.is_some_and(|only| only != response_type) {
+            return Err((route, RequestError::NotAStream(response_type)));
         }
         match self.admit_caller(request, &route).await {
             Ok(target) => Ok((route, target)),
@@ -304,14 +328,19 @@ impl Pipeline {
         Ok(target)
     }
 
-    fn refuse(&self, request_id: String, error: &RequestError) -> Reply {
+    fn refuse(&self, request_id: String, error: &RequestError) -> Response {
         tracing::debug!(%request_id, %error, "a request failed");
-        Reply::now(respond::failure(
-            request_id,
-            error,
-            self.settings.security.detail_error,
-        ))
+        respond::failure(request_id, error, self.settings.security.detail_error)
     }
+}
+
+/// What the asker wants beside the answer.
+#[derive(Default)]
+struct Demand {
+    /// Gets every response of a request that is accepted.
+    recipient: Option<Recipient<Response>>,
+    /// The request is refused where its config answers in another mode.
+    only: Option<ResponseType>,
 }
 
 /// What the function is called with; takes it out of the request.

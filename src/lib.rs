@@ -49,7 +49,7 @@
 //! | pull configs from services, take pushed ones | [`config::PullerRef`], [`config::ReceiverRef`] |
 //! | hear what happens: events, spans, metrics | [`telemetry`], [`GenApi::telemetry`] |
 //! | see what runs, and how it is doing, as tables | [`diagnostics`], [`GenApi::health_check`], [`GenApi::call_flow`] |
-//! | send requests as typed messages | [`Execute`] to [`GenApi::executor`] |
+//! | send requests as typed messages | [`Execute`] and [`StartStream`] to [`GenApi::executor`] |
 //! | find what had another name in PhoenixGenApi | [`old_names`] |
 //!
 //! The features: `macros`, on by default, is the attribute `#[gen_api::function]`; `metrics` adds the module
@@ -109,7 +109,7 @@ pub mod worker_pool;
 
 pub use self::{
     api::{GenApi, GenApiBuilder, StartApiError},
-    executor::{Execute, Executor, Reply},
+    executor::{Execute, Executor, Reply, StartStream, StartStreamError, StartedStream},
     model::connection,
     owner::Unavailable,
     response_sink::Responses,

@@ -57,7 +57,8 @@ pub(crate) fn failure(request_id: String, error: &RequestError, detail: bool) ->
         | RequestError::Node(_)
         | RequestError::Call(_)
         | RequestError::ProducerVanished
-        | RequestError::UnexpectedStream => Response::error(request_id, internal(error, detail)),
+        | RequestError::UnexpectedStream
+        | RequestError::NotAStream(_) => Response::error(request_id, internal(error, detail)),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
 /// Takes requests as messages; the engine runs one on each of its threads.
 ///
 /// A request that is not ready at once is worked on in a task of its own: it goes on when the executor that took it dies.
+/// Messages: [`Execute`], [`StartStream`](crate::StartStream).
 pub struct Executor {
     pub(super) pipeline: Arc<Pipeline>,
 }

@@ -7,5 +7,6 @@ mod fixture;
 mod hosts;
 mod kills;
 mod modes;
+mod start_stream;
 mod stopped_streams;
 mod streams;
