@@ -253,19 +253,24 @@ impl GenApiBuilder {
             })
         };
         let config_db_ref = ConfigDbRef::new(config_db.child_ref(), table, clock);
+        let rate_limiter = ChildSpec::new("rate_limiter", move || {
+            RateLimiterActor::new(rate_limiter.clone())
+        });
+        let rate_limiter_ref = rate_limiter.child_ref();
+        let async_pool = pool_actor(&worker_pools.async_pool, &pool);
+        let stream_pool = pool_actor(&worker_pools.stream_pool, &pool);
+        let (async_pool_ref, stream_pool_ref) = (async_pool.child_ref(), stream_pool.child_ref());
         let (executors_spec, executors) = executors(&pipeline, &pool);
         let root = SupervisorSpec::new(Strategy::OneForOne)
             .intensity(INTENSITY)
             .observer(telemetry.observer())
             .child(config_db)
-            .child(ChildSpec::new("rate_limiter", move || {
-                RateLimiterActor::new(rate_limiter.clone())
-            }))
+            .child(rate_limiter)
             .child(puller_spec)
             .child(receiver_spec)
             .child(relay_spec)
-            .child(pool_actor(&worker_pools.async_pool, &pool))
-            .child(pool_actor(&worker_pools.stream_pool, &pool))
+            .child(async_pool)
+            .child(stream_pool)
             .child(streams_spec)
             .child(executors_spec)
             .start_on("gen_api", Placement::Arbiter(pool.get(0)))
@@ -279,6 +284,9 @@ impl GenApiBuilder {
                 receiver,
                 relay,
                 failed,
+                rate_limiter: rate_limiter_ref,
+                async_pool: async_pool_ref,
+                stream_pool: stream_pool_ref,
                 executors,
                 root,
             }),
