@@ -215,6 +215,7 @@ impl GenApiBuilder {
             failed.clone(),
             Arc::clone(&clock),
             settings.puller.rounds(),
+            telemetry.clone(),
         ));
         let services = settings.puller.services.clone();
         let token = settings.security.push_token.clone();
@@ -223,6 +224,7 @@ impl GenApiBuilder {
             failed.clone(),
             Arc::clone(&pulls),
             token,
+            telemetry.clone(),
         );
         let (puller_spec, puller) = Puller::child(pulls);
         let (receiver_spec, receiver) = Receiver::child(Arc::new(pushes), Arc::clone(&clock));

@@ -423,4 +423,4 @@ fn relay(event: &RelayEvent<'_>) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

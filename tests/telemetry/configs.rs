@@ -2,6 +2,7 @@
 
 use gen_api::{
     function::Functions,
+    model::{FunConfig, Mfa, Nodes, PushConfig, PushOptions, PushOutcome, ServiceConfig},
     telemetry::{ConfigEvent, Event, Family},
 };
 
@@ -66,6 +67,45 @@ async fn every_change_of_the_configs_is_told_and_a_refused_one_is_not() {
             "gen_api.config.enable a 2.0.0",
             "gen_api.config.delete a unversioned",
             "gen_api.config.clear"
+        ]
+    );
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn pulls_and_pushes_of_an_engine_are_told() {
+    let api = start(engine(Functions::new(), [])).await;
+    let mut heard = hear(api.telemetry(), Family::Config, |event| match event {
+        Event::Config(ConfigEvent::PullStart { service, .. }) => format!("pull {service}"),
+        Event::Config(ConfigEvent::PullStop { service, error, .. }) => {
+            format!("pulled {service}, failed {}", error.is_some())
+        }
+        Event::Config(ConfigEvent::Push {
+            service,
+            config_version,
+            stored,
+            ..
+        }) => format!("push {service} {config_version} {stored}"),
+        other => format!("unexpected: {other:?}"),
+    });
+    let nodes = || Nodes::list(["http://a:1"]);
+    let get = FunConfig::builder("users", "get").call("Users", "get");
+    let get = get.local().build().expect("a valid config");
+    let push = PushConfig::new("users", nodes(), "1", [get]);
+    let outcome = api.receiver().push(push, PushOptions::default()).await;
+    assert_eq!(outcome, Ok(PushOutcome::Accepted));
+    // After this the first round, which comes with the start, is over.
+    api.puller().pull().await.expect("the puller lives");
+    let service = ServiceConfig::new("orders", nodes(), Mfa::new("Configs", "all"));
+    api.puller().add([service]).expect("a valid service");
+    // Nothing leads to the service's node.
+    api.puller().pull().await.expect("the puller lives");
+    assert_eq!(
+        all(&mut heard),
+        [
+            "push users 1 1",
+            "pull orders",
+            "pulled orders, failed true"
         ]
     );
     api.stop().await;

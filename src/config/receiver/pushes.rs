@@ -22,6 +22,7 @@ use crate::{
         FunConfig, InvalidConfig, Mfa, Nodes, PushConfig, PushOptions, PushOutcome, PushToken,
         SkipReason, Verification,
     },
+    telemetry::{ConfigEvent, Family, Reason, Telemetry},
 };
 
 /// Why a push was refused; nothing of it was stored.
@@ -80,6 +81,7 @@ pub(crate) struct Pushes {
     failed: FailedConfigs,
     pulls: Arc<Pulls>,
     token: Option<PushToken>,
+    telemetry: Telemetry,
     /// Locked for as long as a push is stored, so that pushes take turns.
     services: Mutex<BTreeMap<String, PushedService>>,
 }
@@ -90,12 +92,14 @@ impl Pushes {
         failed: FailedConfigs,
         pulls: Arc<Pulls>,
         token: Option<PushToken>,
+        telemetry: Telemetry,
     ) -> Self {
         Self {
             table,
             failed,
             pulls,
             token,
+            telemetry,
             services: Mutex::default(),
         }
     }
@@ -113,7 +117,10 @@ impl Pushes {
                 if self.may_push(token) {
                     self.note_unreadable(&json);
                 }
-                Err(invalid.into())
+                let text = |name: &str| json.get(name).and_then(Value::as_str).unwrap_or_default();
+                let error = invalid.into();
+                self.tell(text("service"), text("config_version"), Err(&error));
+                Err(error)
             }
         }
     }
@@ -124,6 +131,28 @@ impl Pushes {
         config: &PushConfig,
         options: PushOptions,
     ) -> Result<PushOutcome, PushError> {
+        let taken = self.take(config, options);
+        let stored = taken.as_ref().map(|(_, stored)| *stored);
+        // Not while the services are locked: a handler may ask for them.
+        self.tell(&config.service, &config.config_version, stored);
+        taken.map(|(outcome, _)| outcome)
+    }
+
+    fn tell(&self, service: &str, config_version: &str, stored: Result<usize, &PushError>) {
+        self.telemetry.emit(Family::Config, || ConfigEvent::Push {
+            service,
+            config_version,
+            stored: stored.unwrap_or_default(),
+            error: stored.err().map(|error| Reason::new(error)),
+        });
+    }
+
+    /// Also answers how many functions were stored.
+    fn take(
+        &self,
+        config: &PushConfig,
+        options: PushOptions,
+    ) -> Result<(PushOutcome, usize), PushError> {
         let may_push = self.may_push(config.push_token.as_ref().map(PushToken::expose));
         if let Err(invalid) = config.validate(self.table.limits()) {
             // What a stranger sends leaves no trace.
@@ -145,7 +174,7 @@ impl Pushes {
         let stored = services.get(&config.service);
         let is_stored = stored.is_some_and(|known| known.config_version == config.config_version);
         if is_stored && !options.force {
-            return Ok(PushOutcome::Skipped(SkipReason::VersionMatches));
+            return Ok((PushOutcome::Skipped(SkipReason::VersionMatches), 0));
         }
         let functions = self.check(config)?;
         let count = functions.len();
@@ -160,7 +189,7 @@ impl Pushes {
         services.insert(config.service.clone(), pushed);
         let (service, version) = (&config.service, &config.config_version);
         tracing::info!(service, version, count, "accepted a push");
-        Ok(PushOutcome::Accepted)
+        Ok((PushOutcome::Accepted, count))
     }
 
     pub(crate) fn verify(&self, service: &str, config_version: &str) -> Verification {

@@ -13,7 +13,7 @@ use super::super::{Filter, Telemetry, tests::with_every_event};
 
 /// Adds up what it is told, each metric under its name and labels.
 #[derive(Default)]
-struct Sums {
+pub(crate) struct Sums {
     values: Arc<Mutex<BTreeMap<String, f64>>>,
     described: Mutex<BTreeSet<String>>,
 }
@@ -30,6 +30,11 @@ impl Sums {
         let key = format!("{}{{{}}}", key.name(), labels.join(","));
         let values = Arc::clone(&self.values);
         Arc::new(Sum { key, values })
+    }
+
+    /// What the metric with this name and these labels holds.
+    pub(crate) fn value(&self, key: &str) -> Option<f64> {
+        self.values.lock().get(key).copied()
     }
 }
 
