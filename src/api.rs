@@ -141,7 +141,7 @@ impl GenApi {
         &self.engine.relay
     }
 
-    /// The configs that were rejected in the last 24 hours, with their reasons (SPEC section 11).
+    /// The configs that were rejected in the last 24 hours, with their reasons (SPEC section 11); prints as a table.
     #[must_use]
     pub fn failed_configs(&self) -> &FailedConfigs {
         &self.engine.failed

@@ -5,6 +5,7 @@
 //! | [`cache_status`](crate::GenApi::cache_status) | what is configured? | [`CacheStatus`] |
 //! | [`call_flow`](crate::GenApi::call_flow), [`call_flows`](crate::GenApi::call_flows) | what will a request meet? | [`CallFlow`], [`CallFlows`] |
 //! | [`cluster_view`](crate::GenApi::cluster_view) | which nodes serve which service? | [`ClusterView`] |
+//! | [`failed_configs`](crate::GenApi::failed_configs) | which configs were refused, and why? | [`FailedConfigs`](crate::config::FailedConfigs) |
 //! | [`health_check`](crate::GenApi::health_check) | does everything run? | [`HealthReport`] |
 //! | [`statistics`](crate::GenApi::statistics) | what was done so far? | [`Statistics`] |
 //! | [`pool_status`](crate::GenApi::pool_status) | how busy are the pools? | [`PoolsStatus`](crate::worker_pool::PoolsStatus) |

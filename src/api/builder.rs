@@ -249,9 +249,10 @@ impl GenApiBuilder {
         }));
 
         let config_db = {
-            let (table, telemetry) = (Arc::clone(&table), telemetry.clone());
+            let (table, failed) = (Arc::clone(&table), failed.clone());
+            let telemetry = telemetry.clone();
             ChildSpec::new("config_db", move || {
-                ConfigDb::new(Arc::clone(&table), telemetry.clone())
+                ConfigDb::new(Arc::clone(&table), failed.clone(), telemetry.clone())
             })
         };
         let config_db_ref = ConfigDbRef::new(config_db.child_ref(), table, clock);

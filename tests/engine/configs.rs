@@ -1,6 +1,14 @@
 //! Configs that come and go while requests run.
 
-use gen_api::{arguments::ArgType, config::LookupError, function::Functions};
+use std::{sync::Arc, time::Duration};
+
+use gen_api::{
+    GenApi, Settings,
+    arguments::ArgType,
+    clock::ManualClock,
+    config::{AddError, AllowedFunction, Allowlist, FailedFilter, FailedSource, LookupError},
+    function::Functions,
+};
 
 use crate::fixture::{config, echo, request, start};
 
@@ -85,5 +93,71 @@ async fn configs_change_while_requests_run() {
             .response
             .is_some_and(|response| response.success)
     );
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn what_this_process_may_not_store_is_noted_for_a_day_with_its_reasons() {
+    let clock = ManualClock::new();
+    let allowed = Allowlist::new([AllowedFunction::Module("T".to_owned())]);
+    let api = GenApi::builder()
+        .settings(
+            Settings::default()
+                .with_threads(1)
+                .with_function_allowlist(allowed),
+        )
+        .clock(Arc::new(clock.clone()))
+        .start()
+        .await
+        .expect("it starts");
+    let valid = |name: &str| config(name, "echo").build().expect("a valid config");
+    let invalid = |name: &str| {
+        let mut invalid = valid(name);
+        invalid.hook_timeout = 0;
+        invalid.version = Some(String::new());
+        invalid
+    };
+    let forbidden = |name: &str| {
+        let mut forbidden = valid(name);
+        forbidden.mfa.module = "Elsewhere".to_owned();
+        forbidden
+    };
+    let db = api.config_db();
+    db.add(valid("fine")).await.expect("it is valid");
+    assert!(db.add(invalid("added")).await.is_err());
+    let refused = db.update(forbidden("updated")).await;
+    assert!(
+        matches!(refused, Err(AddError::NotAllowed(_))),
+        "{refused:?}"
+    );
+    let batch = vec![invalid("first"), valid("second"), forbidden("third")];
+    let report = db.batch_add(batch).await.expect("it lives");
+    assert_eq!((report.stored, report.rejected.len()), (1, 2));
+
+    let failed = api.failed_configs();
+    let notes = failed.list(&FailedFilter::default().oldest_first());
+    let names: Vec<_> = notes
+        .iter()
+        .map(|note| note.request_type.as_deref())
+        .collect();
+    assert_eq!(names, ["added", "updated", "first", "third"].map(Some));
+    for note in &notes {
+        assert_eq!(note.source, FailedSource::Local);
+        assert_eq!((note.service.as_deref(), &note.node), (Some("svc"), &None));
+    }
+    let fields = |reasons: &[String]| {
+        let fields = reasons.iter().filter_map(|reason| reason.split(':').next());
+        fields.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(fields(&notes[0].reasons), ["version", "hook_timeout"]);
+    assert_eq!(
+        notes[1].reasons,
+        ["the function Elsewhere.echo is not on the allowlist"]
+    );
+    let table = failed.to_string();
+    assert_eq!(table.lines().count(), 5, "{table}");
+
+    clock.advance(Duration::from_secs(24 * 60 * 60));
+    assert_eq!(failed.count(), 0);
     api.stop().await;
 }
