@@ -26,6 +26,7 @@ mod receiver;
 mod route;
 #[cfg(test)]
 mod scripted;
+mod sweeper;
 mod table;
 mod versions;
 
@@ -43,6 +44,7 @@ pub use self::{
     receiver::{
         DeletePushed, Push, PushError, PushJson, PushedService, Receiver, ReceiverRef, Verify,
     },
+    sweeper::{Sweep, Sweeper},
     table::{AddError, FunctionList, LookupError, SwitchError},
 };
 pub(crate) use self::{puller::Pulls, receiver::Pushes, route::Route, table::ConfigTable};

@@ -9,6 +9,7 @@ use std::{
 use futures_util::stream;
 use gen_api::{
     GenApi, Reply,
+    clock::ManualClock,
     model::{
         ChooseNodeMode, FunConfig, FunConfigBuilder, Mfa, PushConfig, PushOptions, PushOutcome,
         Request, Response, Retry, Verification,
@@ -260,4 +261,22 @@ async fn a_stream_of_a_node_is_handed_on_to_its_last_chunk() {
         Some(Response::last_stream_chunk("r", "end"))
     );
     assert_eq!(script.asked(), [A]);
+}
+
+#[tokio::test]
+async fn an_engine_sweeps_the_sticky_nodes_whose_hour_is_over() {
+    let clock = ManualClock::new();
+    let builder = GenApi::builder().clock(Arc::new(clock.clone()));
+    let api = builder.start().await.expect("it starts");
+    let sticky = ChooseNodeMode::Sticky("user_id".to_owned());
+    let config = config().choose_node_mode(sticky).build().expect("valid");
+    let request = Request::new("r", "svc", "far").with_user_id("ann");
+    let picked = api.node_selector().pick(&request, &config).await;
+    assert!(picked.is_ok());
+    assert_eq!(api.node_selector().sticky_entries(), 1);
+    clock.advance(Duration::from_secs(60 * 60));
+    while api.node_selector().sticky_entries() > 0 {
+        tokio::task::yield_now().await;
+    }
+    api.stop().await;
 }

@@ -14,7 +14,7 @@ use crate::{
     clock::{Clock, SystemClock},
     config::{
         AddError, ConfigDb, ConfigDbRef, ConfigTable, FailedConfigs, Puller, Pulls, Pushes,
-        Receiver,
+        Receiver, Sweeper,
     },
     executor::{Executor, Pipeline, PipelineParts},
     function::{ApiFunction, Functions, FunctionsError, Outcome},
@@ -228,6 +228,14 @@ impl GenApiBuilder {
         );
         let (puller_spec, puller) = Puller::child(pulls);
         let (receiver_spec, receiver) = Receiver::child(Arc::new(pushes), Arc::clone(&clock));
+        let sweeper = {
+            let (table, failed) = (Arc::clone(&table), failed.clone());
+            let (selector, clock) = (selector.clone(), Arc::clone(&clock));
+            ChildSpec::new("sweeper", move || {
+                let (table, clock) = (Arc::clone(&table), Arc::clone(&clock));
+                Sweeper::new(table, failed.clone(), selector.clone(), clock)
+            })
+        };
         let (streams_spec, stream_supervisor) = DynamicSupervisorSpec::new()
             .shutdown(Shutdown::Timeout(Duration::from_secs(5)))
             .pool(pool.clone())
@@ -271,6 +279,7 @@ impl GenApiBuilder {
             .child(rate_limiter)
             .child(puller_spec)
             .child(receiver_spec)
+            .child(sweeper)
             .child(relay_spec)
             .child(async_pool)
             .child(stream_pool)

@@ -311,6 +311,17 @@ impl ConfigTable {
         all.unwrap_or_default()
     }
 
+    /// Whether there is a config of exactly this version, switched on or off.
+    pub(super) fn contains(
+        &self,
+        service: &str,
+        request_type: &str,
+        version: Option<&str>,
+    ) -> bool {
+        let found = self.exact(service, request_type, version);
+        !matches!(found, Err(LookupError::NotFound))
+    }
+
     /// Whether this process has the function.
     pub(crate) fn has_function(&self, function: &Mfa) -> bool {
         self.functions

@@ -17,7 +17,7 @@ use crate::{
     clock::{Clock, ManualClock},
     function::Functions,
     model::{Mfa, PushToken},
-    node::{NodeResolver, NodeSettings},
+    node::{NodeResolver, NodeSelector, NodeSettings},
     telemetry::Telemetry,
 };
 
@@ -28,6 +28,7 @@ pub(super) struct World {
     pub(super) table: Arc<ConfigTable>,
     pub(super) failed: FailedConfigs,
     pub(super) telemetry: Telemetry,
+    pub(super) selector: NodeSelector,
     pub(super) pulls: Arc<Pulls>,
     pub(super) pushes: Arc<Pushes>,
 }
@@ -46,6 +47,7 @@ impl World {
         let telemetry = Telemetry::new();
         let failed = FailedConfigs::new(Arc::clone(&shared));
         let resolver = NodeResolver::new(resolvers, Arc::clone(&shared), NodeSettings::default());
+        let selector = NodeSelector::new(resolver.clone());
         let pulls = Arc::new(Pulls::new(
             Arc::new(script.clone()),
             resolver,
@@ -68,6 +70,7 @@ impl World {
             table,
             failed,
             telemetry,
+            selector,
             pulls,
             pushes: Arc::new(pushes),
         }
