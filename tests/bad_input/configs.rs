@@ -82,7 +82,7 @@ impl Service<'_> {
         let responses = self.answer(api.execute(request));
         self.served.set(self.served.get() + 1);
         if !responses.is_empty() {
-            judge(&responses, "r", service.len() + request_type.len());
+            judge(&responses, "r");
         }
         let deleted = api
             .config_db()

@@ -151,5 +151,19 @@ fn nul_characters_and_very_long_names_are_texts_like_any_other() {
             "{error}"
         );
     }
+    let named = |request_type: &str, version: &str| {
+        let request = json!({"request_id": "r", "service": "svc", "request_type": request_type, "version": version});
+        let responses = ask(&api, request.to_string().as_bytes());
+        responses[0].error.clone()
+    };
+    let cut = format!("{}…", "n".repeat(40));
+    assert_eq!(
+        named(&long, &long),
+        Some(format!("unsupported function: {cut} version {cut}"))
+    );
+    assert_eq!(
+        named("a\0b", "\u{1b}[2J"),
+        Some(r"unsupported function: a\u{0}b version \u{1b}[2J".to_owned())
+    );
     stop(&api);
 }
