@@ -178,15 +178,15 @@ impl Handler<BatchAdd> for ConfigDb {
 
     fn handle(&mut self, BatchAdd(configs): BatchAdd, _: &mut Context<Self>) -> Self::Result {
         let mut report = BatchReport::default();
+        let mut valid = Vec::with_capacity(configs.len());
         for config in configs {
             match self.check(&config) {
-                Ok(()) => {
-                    self.table.store(config);
-                    report.stored += 1;
-                }
+                Ok(()) => valid.push(config),
                 Err(reason) => report.rejected.push(RejectedConfig { config, reason }),
             }
         }
+        report.stored = valid.len();
+        self.table.store_all(valid);
         self.telemetry
             .emit(Family::Config, || ConfigEvent::BatchAdd {
                 stored: report.stored,
@@ -309,6 +309,8 @@ impl ConfigDbRef {
 
     /// Stores all valid configs of a list in one step, and reports the others with their reasons; these are noted among
     /// the [failed configs](crate::GenApi::failed_configs) too.
+    ///
+    /// Whoever has found one of them finds all of them, and a list of functions holds all of them or none.
     ///
     /// # Errors
     ///

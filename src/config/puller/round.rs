@@ -130,20 +130,17 @@ impl Pulls {
         }
         let (mut apis, mut listed) = (Vec::new(), HashSet::new());
         let stored = list.functions.len();
-        for function in list.functions {
+        for function in &list.functions {
             if listed.insert(function.request_type.clone()) {
                 apis.push(function.request_type.clone());
             }
-            table.store_refreshed(function);
         }
-        let mut pruned = 0;
-        if service.prune {
-            let named = |request_type: &str, version: Option<&str>| {
-                let name = (request_type.to_owned(), version.map(str::to_owned));
-                list.named.contains(&name)
-            };
-            pruned = table.retain(&service.service, named);
-        }
+        let named = |request_type: &str, version: Option<&str>| {
+            let name = (request_type.to_owned(), version.map(str::to_owned));
+            list.named.contains(&name)
+        };
+        let keep = service.prune.then_some(&named as _);
+        let pruned = table.refresh(&service.service, list.functions, keep);
         state.pulled(task, apis, list.version);
         PullResult::Pulled {
             stored,

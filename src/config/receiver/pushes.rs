@@ -250,14 +250,11 @@ impl Pushes {
         let listed: HashSet<(String, Option<String>)> = listed
             .map(|one| (one.request_type.clone(), one.version.clone()))
             .collect();
-        for function in functions {
-            self.table.store_refreshed(function);
-        }
-        if options.replace {
-            self.table.retain(service, |request_type, version| {
-                listed.contains(&(request_type.to_owned(), version.map(str::to_owned)))
-            });
-        }
+        let is_listed = |request_type: &str, version: Option<&str>| {
+            listed.contains(&(request_type.to_owned(), version.map(str::to_owned)))
+        };
+        let keep = options.replace.then_some(&is_listed as _);
+        self.table.refresh(service, functions, keep);
     }
 
     /// Lets the service be pulled too, where the push says how.
