@@ -1,0 +1,3 @@
+//! Phoenix Channels over WebSocket.
+
+mod frame;
