@@ -6,3 +6,5 @@ mod params;
 mod token;
 
 pub use self::{frame::Payload, params::Params};
+mod outbox;
+mod websocket;
