@@ -82,6 +82,12 @@ pub(crate) fn request_id_of(payload: &[u8], error: &DecodeError) -> String {
         .map_or_else(unknown, str::to_owned)
 }
 
+/// The response to a request of a connection whose user is not verified.
+#[cfg(feature = "channel")]
+pub(crate) fn unauthenticated(request_id: String) -> Response {
+    Response::error(request_id, "Authentication required")
+}
+
 /// The response to a call whose task was killed or whose thread died.
 pub(crate) fn lost(request_id: String) -> Response {
     Response::error(request_id, INTERNAL)
