@@ -65,9 +65,8 @@ fn is_below(host: &str, parent: &str) -> bool {
     let Some(begin) = host.len().checked_sub(parent.len() + 1) else {
         return false;
     };
-    let (sub, rest) = match (host.get(..begin), host.get(begin..)) {
-        (Some(sub), Some(rest)) => (sub, rest),
-        _ => return false,
+    let Some((sub, rest)) = host.split_at_checked(begin) else {
+        return false;
     };
     !sub.is_empty()
         && rest

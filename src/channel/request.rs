@@ -49,7 +49,7 @@ impl RequestEvent {
     pub async fn answer(&self, payload: &[u8], session: &Session) -> RequestAnswer {
         let request = match self.request(payload, session) {
             Ok(request) => request,
-            Err(answer) => return answer,
+            Err(answer) => return *answer,
         };
         let request_type = request.request_type.clone();
         let reply = self.api.execute(request).await;
@@ -63,7 +63,7 @@ impl RequestEvent {
     /// The answer to a payload that there is no room for at the moment.
     pub(super) fn busy(&self, payload: &[u8], session: &Session) -> RequestAnswer {
         match self.request(payload, session) {
-            Err(answer) => answer,
+            Err(answer) => *answer,
             Ok(request) => RequestAnswer {
                 push: Some(respond::unavailable(request.request_id)),
                 reply: Ok(request.request_type),
@@ -80,18 +80,18 @@ impl RequestEvent {
         self.undecodable(&[], &error)
     }
 
-    fn request(&self, payload: &[u8], session: &Session) -> Result<Request, RequestAnswer> {
+    fn request(&self, payload: &[u8], session: &Session) -> Result<Request, Box<RequestAnswer>> {
         let mut request = self
             .api
             .decode(payload)
-            .map_err(|error| self.undecodable(payload, &error))?;
+            .map_err(|error| Box::new(self.undecodable(payload, &error)))?;
         if self.require_verified_user_id && session.user_id().is_none() {
             let push = respond::unauthenticated(request.request_id);
-            return Err(RequestAnswer {
+            return Err(Box::new(RequestAnswer {
                 reply: Err(push.error.clone().unwrap_or_default()),
                 push: Some(push),
                 later: None,
-            });
+            }));
         }
         if self.override_user_id {
             request.user_id = session.user_id().map(str::to_owned);

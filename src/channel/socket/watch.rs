@@ -175,8 +175,10 @@ mod tests {
     impl Fixture {
         fn new() -> Self {
             let clock = ManualClock::new();
-            let mut settings = ChannelSettings::default();
-            settings.max_frames_per_second = 3;
+            let settings = ChannelSettings {
+                max_frames_per_second: 3,
+                ..ChannelSettings::default()
+            };
             Self {
                 watch: Watch::with(Arc::new(clock.clone()), &settings),
                 clock,
