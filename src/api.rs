@@ -1,6 +1,8 @@
 //! The engine as a whole: build it, start it, ask it, stop it.
 
 mod builder;
+#[cfg(feature = "channel")]
+mod door;
 mod status;
 
 use std::{fmt, future::Future, sync::Arc, time::Duration};

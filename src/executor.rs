@@ -55,7 +55,7 @@ use crate::{
     diagnostics::{Count, Counters, Now, Statistics},
     function::RequestInfo,
     hooks::Hooks,
-    model::{Request, Response, ResponseType},
+    model::{DecodeError, Request, Response, ResponseType},
     node::{NodeClient, NodeSelector},
     rate_limiter::RateLimiter,
     request_error::RequestError,
@@ -149,6 +149,12 @@ impl Pipeline {
         &self.attempts.runtime
     }
 
+    /// The clock itself, for parts that outlive a borrow.
+    #[cfg(feature = "channel")]
+    pub(crate) fn shared_clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.attempts.clock)
+    }
+
     pub(crate) fn clock(&self) -> &dyn Clock {
         &*self.attempts.clock
     }
@@ -189,12 +195,15 @@ impl Pipeline {
     pub(crate) async fn execute_json(&self, payload: &[u8]) -> Reply {
         match Request::decode(payload, self.settings.requests.max_payload_bytes) {
             Ok(request) => self.execute(request).await,
-            Err(error) => {
-                self.attempts.counters.count(Count::Undecodable);
-                let request_id = respond::request_id_of(payload, &error);
-                Reply::now(respond::undecodable(request_id, &error))
-            }
+            Err(error) => Reply::now(self.undecodable(payload, &error)),
         }
+    }
+
+    /// The response to a payload that is no request, which is counted.
+    pub(crate) fn undecodable(&self, payload: &[u8], error: &DecodeError) -> Response {
+        self.attempts.counters.count(Count::Undecodable);
+        let request_id = respond::request_id_of(payload, error);
+        respond::undecodable(request_id, error)
     }
 
     /// Answers a request within a limit, retries included.

@@ -83,6 +83,8 @@ mod any_json;
 mod api;
 pub mod arguments;
 pub mod call;
+#[cfg(feature = "channel")]
+pub mod channel;
 pub mod clock;
 pub mod config;
 pub mod diagnostics;

@@ -67,6 +67,12 @@ pub(crate) fn undecodable(request_id: String, error: &DecodeError) -> Response {
     Response::error(request_id, format!("Invalid request: {error}"))
 }
 
+/// The response to a request of a connection whose user is not verified.
+#[cfg(feature = "channel")]
+pub(crate) fn unauthenticated(request_id: String) -> Response {
+    Response::error(request_id, "Authentication required")
+}
+
 /// The response to a call whose task was killed or whose thread died.
 pub(crate) fn lost(request_id: String) -> Response {
     Response::error(request_id, INTERNAL)

@@ -42,16 +42,21 @@ use crate::{
     worker_pool::{self, PoolSettings},
 };
 
+mod channel;
 mod cluster;
 mod engine;
 mod error;
 mod grpc;
 mod loader;
+mod origin;
 mod read;
 mod security;
 mod validity;
 
+#[cfg(feature = "channel")]
+pub(crate) use self::origin::OriginParts;
 pub use self::{
+    channel::ChannelSettings,
     cluster::PullerSettings,
     engine::{EngineSettings, RequestSettings, StreamSettings},
     error::{InvalidSettings, SettingFault, SettingsError},
@@ -100,6 +105,8 @@ pub struct Settings {
     pub grpc: GrpcSettings,
     /// How much relay groups may hold, and how long they stand empty.
     pub relay: RelaySettings,
+    /// The channel gateway (SPEC section 20).
+    pub channel: ChannelSettings,
     /// Who may do what, and what clients are told.
     pub security: SecuritySettings,
 }
@@ -208,6 +215,7 @@ impl Default for Settings {
             nodes: NodeSettings::default(),
             grpc: GrpcSettings::default(),
             relay: RelaySettings::default(),
+            channel: ChannelSettings::default(),
             security: SecuritySettings::default(),
         }
     }

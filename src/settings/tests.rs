@@ -492,6 +492,25 @@ fn an_overlong_value_is_not_repeated_in_full() {
 }
 
 #[test]
+fn an_origin_that_is_none_is_an_error_that_names_its_place() {
+    for entry in [
+        "example.com",
+        "https://",
+        "https://a b",
+        "https://a.b/path",
+        "://a",
+        "https://a:x",
+    ] {
+        let toml = format!("channel.origins = ['*', 'https://*.a.b:8443', '{entry}']");
+        assert_eq!(keys(Settings::from_toml(toml)), ["channel.origins[2]"]);
+    }
+    let toml = "channel.max_channels = 0\nchannel.request_event = ''";
+    let mut found = keys(Settings::from_toml(toml));
+    found.sort_unstable();
+    assert_eq!(found, ["channel.max_channels", "channel.request_event"]);
+}
+
+#[test]
 fn settings_survive_their_json_form() {
     let settings = Settings::from_toml(with_examples()).unwrap();
     let json = serde_json::to_value(&settings).unwrap();

@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 
 use super::{
-    Settings,
+    ChannelSettings, Settings,
     error::{InvalidSettings, SettingFault},
+    origin::OriginParts,
 };
 use crate::{config::AllowedFunction, worker_pool::PoolSettings};
 
@@ -39,6 +40,7 @@ impl Settings {
         self.cluster_faults(&mut faults);
         self.grpc_faults(&mut faults);
         self.relay_faults(&mut faults);
+        self.channel.faults(&mut faults);
         self.security_faults(&mut faults);
         InvalidSettings::unless_empty(faults.0)
     }
@@ -145,6 +147,51 @@ impl Settings {
     }
 }
 
+impl ChannelSettings {
+    /// The same for an endpoint that has settings of its own.
+    ///
+    /// # Errors
+    ///
+    /// Every fault at once, each with the full path of its key.
+    pub fn validate(&self) -> Result<(), InvalidSettings> {
+        let mut faults = Faults::default();
+        self.faults(&mut faults);
+        InvalidSettings::unless_empty(faults.0)
+    }
+
+    fn faults(&self, faults: &mut Faults) {
+        for (index, origin) in self.origins.iter().enumerate() {
+            let faulty = origin != "*" && OriginParts::parse(origin).is_none();
+            faults.add_if(faulty, &format!("channel.origins[{index}]"), NO_ORIGIN);
+        }
+        faults.name("channel.request_event", &self.request_event);
+        let frames = u64::from(self.max_frames_per_second);
+        faults.count("channel.max_frames_per_second", frames);
+        for (key, count) in [
+            ("channel.max_frame_bytes", self.max_frame_bytes),
+            ("channel.max_channels", self.max_channels),
+            ("channel.max_in_flight", self.max_in_flight),
+            (
+                "channel.max_sockets_per_address",
+                self.max_sockets_per_address,
+            ),
+            ("channel.outgoing_bytes", self.outgoing_bytes),
+        ] {
+            faults.count(key, count);
+        }
+        for (key, millis) in [
+            ("channel.join_timeout_ms", self.join_timeout_ms),
+            ("channel.idle_timeout_ms", self.idle_timeout_ms),
+            ("channel.slow_client_ms", self.slow_client_ms),
+            ("channel.long_poll_ms", self.long_poll_ms),
+        ] {
+            faults.time(key, millis);
+        }
+    }
+}
+
+const NO_ORIGIN: &str =
+    "must be `*`, or an origin such as `https://example.com` or `//*.example.com`";
 const EMPTY: &str = "must not be empty";
 const NEEDED_TO_LISTEN: &str = "is needed to listen";
 const BOTH_OR_NONE: &str = "a certificate and its key belong together";
