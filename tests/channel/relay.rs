@@ -89,7 +89,7 @@ async fn members_get_each_others_messages_until_their_channel_ends() {
     .await;
     let info = command(&mut ann, "get_group_info", tea.clone()).await;
     let members = info["result"]["members"].as_object();
-    assert_eq!(members.map(|members| members.len()), Some(1), "{info}");
+    assert_eq!(members.map(serde_json::Map::len), Some(1), "{info}");
     ann.vanish();
     while gateway.endpoint.counts().channels > 0 {
         tokio::task::yield_now().await;
