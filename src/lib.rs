@@ -45,6 +45,7 @@
 //! | stream results, stop a stream | [`function::StreamHandle`], [`stream`], [`GenApi::stop_stream`] |
 //! | push to a client's connection from a function | [`connection`], [`RequestInfo::connection`](function::RequestInfo::connection) |
 //! | let groups of users send each other messages | [`relay`], [`GenApi::relay`] |
+//! | serve browsers and apps over WebSocket, with broadcasts | `channel` (feature `channel`) |
 //! | choose among service nodes | [`node`] |
 //! | pull configs from services, take pushed ones | [`config::PullerRef`], [`config::ReceiverRef`] |
 //! | hear what happens: events, spans, metrics | [`telemetry`], [`GenApi::telemetry`] |
@@ -53,7 +54,8 @@
 //! | find what had another name in PhoenixGenApi | [`old_names`] |
 //!
 //! The features: `macros`, on by default, is the attribute `#[gen_api::function]`; `metrics` adds the module
-//! `telemetry::metrics` for the recorders of the `metrics` crate.
+//! `telemetry::metrics` for the recorders of the `metrics` crate; `channel` adds the module `channel`, the Phoenix Channels
+//! protocol for actix-web applications.
 //!
 //! # Response modes
 //!

@@ -1,8 +1,7 @@
 //! The names of PhoenixGenApi beside those of this crate, for those who come from Elixir (SPEC section 22).
 //!
 //! This module holds nothing but this page. `api` is a [`GenApi`]; where a message is named, the actor takes it too.
-//! The rows of what speaks over a network come with it: the pusher on the side of a service, service nodes and the
-//! endpoint of channels.
+//! The rows of what speaks over a network come with it: the pusher on the side of a service, and service nodes.
 //!
 //! | PhoenixGenApi | here |
 //! |---|---|
@@ -41,6 +40,7 @@
 //! | `cache_status`, `pool_status` | [`api.cache_status()`](GenApi::cache_status), [`api.pool_status()`](GenApi::pool_status); they print as tables |
 //! | `pushed_services_status` | [`api.pushed_services_status()`](GenApi::pushed_services_status); it prints as a table |
 //! | `rl_config`, `rl_global`, `rl_status` | [`api.rl_config()`](GenApi::rl_config), [`api.rl_global()`](GenApi::rl_global), [`api.rl_status(user_id)`](GenApi::rl_status); they print as tables |
+//! | `use PhoenixGenApi` in a channel | feature `channel`: `channel::ChannelEndpoint` |
 
 // For the links alone.
 #[cfg(doc)]

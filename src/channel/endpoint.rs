@@ -5,7 +5,7 @@ use std::{fmt, future::Future, sync::Arc};
 use actix_http::ws::CloseCode;
 use actix_otp::{
     ArbiterPool, ChildSpec, DynamicSupervisorRef, DynamicSupervisorSpec, StartChildError, Strategy,
-    SupervisorSpec,
+    SupervisorRef, SupervisorSpec,
 };
 use actix_web::web::ServiceConfig;
 use futures_util::future::BoxFuture;
@@ -47,6 +47,8 @@ pub(crate) struct Door {
     pub(super) channels: DynamicSupervisorRef,
     pub(super) arbiters: ArbiterPool,
     kinds: Vec<(TopicPattern, Arc<Channel>)>,
+    root: SupervisorRef,
+    name: String,
 }
 
 impl ChannelEndpoint {
@@ -135,6 +137,8 @@ impl ChannelEndpoint {
             channels,
             arbiters: pool,
             kinds,
+            root: root.clone(),
+            name,
         };
         Ok(ChannelEndpointRef {
             door: Arc::new(door),
@@ -214,6 +218,15 @@ impl ChannelEndpointRef {
     pub fn disconnect_all(&self) {
         let sockets = &self.door.sockets;
         sockets.for_all(|socket| socket.outbox.close(CloseCode::Away, "shutdown"));
+    }
+
+    /// Stops the endpoint: clients are told that the server goes away (1001), and new ones get HTTP 503. Its name can be
+    /// used again.
+    pub async fn stop(&self) {
+        let (root, name) = (&self.door.root, self.door.name.as_str());
+        // Either fails only where the engine or the endpoint has stopped already.
+        let _ = root.terminate_child(name).await;
+        let _ = root.delete_child(name).await;
     }
 
     /// How much is connected.

@@ -23,10 +23,10 @@ use super::{
     membership::Seat,
     reasons,
     request::Sent,
-    respond::{self, RequestTask},
+    respond::{self, ChannelOutlet, RequestTask},
     socket::{Ended, Notice, Socket},
 };
-use crate::clock;
+use crate::{clock, connection::Connection};
 
 /// One client's channel.
 pub(crate) struct ChannelActor {
@@ -34,6 +34,8 @@ pub(crate) struct ChannelActor {
     kind: Arc<Channel>,
     seat: Arc<Seat>,
     report: Report,
+    /// What functions push to and the relay knows the client by; ended with the channel.
+    connection: OwnConnection,
     /// What it was asked to join with; taken at the start.
     joining: Option<JoinRequest>,
     /// Its entry among the members of the topic, while it is joined.
@@ -84,6 +86,11 @@ impl ChannelActor {
         socket: Addr<Socket>,
         serial: u64,
     ) -> Self {
+        let seat = Arc::new(seat);
+        let outlet = ChannelOutlet {
+            door: Arc::clone(&door),
+            seat: Arc::clone(&seat),
+        };
         Self {
             report: Report {
                 socket,
@@ -91,9 +98,10 @@ impl ChannelActor {
                 topic: Arc::clone(&seat.topic),
                 ended: Ended::Crashed,
             },
+            connection: OwnConnection(Connection::new(outlet)),
             door,
             kind,
-            seat: Arc::new(seat),
+            seat,
             joining: Some(request),
             entry: None,
             requests: FuturesUnordered::new(),
@@ -202,6 +210,7 @@ impl ChannelActor {
     /// Ends everything that goes on; what is left to be done, if anything.
     fn end(&mut self, reason: LeaveReason) -> Option<BoxFuture<'static, ()>> {
         self.is_ending = true;
+        self.connection.0.end();
         self.requests.clear();
         self.events = Events::default();
         self.entry.take()?;
@@ -282,6 +291,7 @@ impl Handler<Take> for ChannelActor {
                 let task = RequestTask {
                     door: Arc::clone(&self.door),
                     seat: Arc::clone(&self.seat),
+                    connection: self.connection.0.clone(),
                     reference: take.reference,
                     payload: take.payload,
                     permit: take.permit,
@@ -340,6 +350,15 @@ impl ActorFuture<ChannelActor> for Work {
     ) -> Poll<()> {
         actor.work(cx);
         Poll::Pending
+    }
+}
+
+/// The channel's connection, which ends with it whatever ends that.
+struct OwnConnection(Connection);
+
+impl Drop for OwnConnection {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::Session;
 use crate::{
     GenApi, Responses,
+    connection::Connection,
     model::{DecodeError, Request, Response},
     respond,
     settings::ChannelSettings,
@@ -46,11 +47,19 @@ impl RequestEvent {
     }
 
     /// Answers a payload: decodes it, puts in what is known of the session, and executes it.
-    pub async fn answer(&self, payload: &[u8], session: &Session) -> RequestAnswer {
-        let request = match self.request(payload, session) {
+    ///
+    /// Functions push to the connection, and the relay has it as a member's.
+    pub async fn answer(
+        &self,
+        payload: &[u8],
+        session: &Session,
+        connection: Option<&Connection>,
+    ) -> RequestAnswer {
+        let mut request = match self.request(payload, session) {
             Ok(request) => request,
             Err(answer) => return *answer,
         };
+        request.connection = connection.cloned();
         let request_type = request.request_type.clone();
         let reply = self.api.execute(request).await;
         RequestAnswer {

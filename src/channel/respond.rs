@@ -7,15 +7,19 @@ use super::{
     frame::{Kind, Ref, Status, write_json_push, write_json_reply},
     joined::Permit,
     membership::Seat,
-    outbox::{Gone, Packet},
+    outbox::{Gone, Packet, Refused},
     request::{RequestAnswer, Sent},
 };
-use crate::model::Response;
+use crate::{
+    connection::{Connection, Outlet, PushError},
+    model::Response,
+};
 
 /// A request that was taken.
 pub(super) struct RequestTask {
     pub(super) door: Arc<Door>,
     pub(super) seat: Arc<Seat>,
+    pub(super) connection: Connection,
     pub(super) reference: Ref,
     pub(super) payload: Sent,
     /// `None` where the connection has too many under way.
@@ -27,6 +31,7 @@ pub(super) async fn run(task: RequestTask) {
     let RequestTask {
         door,
         seat,
+        connection,
         reference,
         payload,
         permit,
@@ -34,7 +39,10 @@ pub(super) async fn run(task: RequestTask) {
     let requests = &door.requests;
     let answer = match (&payload, &permit) {
         (Sent::Binary(_), _) => requests.binary(),
-        (Sent::Json(payload), Some(_)) => requests.answer(payload, &seat.session).await,
+        (Sent::Json(payload), Some(_)) => {
+            let connection = Some(&connection);
+            requests.answer(payload, &seat.session, connection).await
+        }
         (Sent::Json(payload), None) => requests.busy(payload, &seat.session),
     };
     // The frame's memory is not held for as long as a stream lasts.
@@ -78,6 +86,26 @@ async fn first(
     };
     seat.outbox.send(write).await?;
     Ok(later)
+}
+
+/// One client's channel as the engine's functions and the relay see it.
+pub(super) struct ChannelOutlet {
+    pub(super) door: Arc<Door>,
+    pub(super) seat: Arc<Seat>,
+}
+
+impl Outlet for ChannelOutlet {
+    fn push(&self, response: Response) -> Result<(), PushError> {
+        let event = self.door.settings.request_event.as_str();
+        let push = |packet: &mut Packet| add_push(packet, &self.seat, event, &response);
+        self.seat
+            .outbox
+            .push(push)
+            .map_err(|refused| match refused {
+                Refused::Gone => PushError::Gone,
+                Refused::Full => PushError::Full,
+            })
+    }
 }
 
 fn add_push(packet: &mut Packet, seat: &Seat, event: &str, response: &Response) {

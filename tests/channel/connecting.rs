@@ -1,6 +1,8 @@
 //! Connecting and being told to go: CHANNELS.md, "Connecting".
 
-use gen_api::channel::{ChannelSettings, Connect, Denied, Session};
+use gen_api::channel::{
+    ChannelEndpoint, ChannelSettings, Connect, Denied, Session, StartEndpointError,
+};
 use serde_json::json;
 
 use crate::{
@@ -131,6 +133,21 @@ async fn connections_are_ended_by_their_id_so_that_they_come_back_or_not() {
     other.expect_nothing().await;
     assert_eq!(gateway.endpoint.dismiss("b"), 1);
     assert_eq!(other.closed().await, Some(1000));
+    gateway.stop().await;
+}
+
+#[actix_web::test]
+async fn an_endpoint_stops_alone_and_its_name_is_free_then() {
+    let gateway = Gateway::start().await;
+    let mut client = Client::connect(gateway.address).await;
+    client.join("1", "room:1").await;
+    let again = || ChannelEndpoint::new(&gateway.api).start();
+    assert!(matches!(again().await, Err(StartEndpointError::Actors(_))));
+    gateway.endpoint.stop().await;
+    assert_eq!(client.closed().await, Some(1001));
+    let connected = Client::connect_with(gateway.address, query("vsn=2.0.0")).await;
+    assert_eq!(connected.err(), Some(503));
+    again().await.expect("the name is free");
     gateway.stop().await;
 }
 

@@ -75,6 +75,7 @@ impl Gateway {
                     .into_iter()
                     .map(|config| config.build().expect("valid")),
             )
+            .relay("chat")
             .settings(Settings::default().with_threads(1))
             .clock(Arc::new(clock.clone()))
             .start()

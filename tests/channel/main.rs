@@ -8,5 +8,6 @@ mod frames;
 mod gateway;
 mod limits;
 mod long_poll;
+mod relay;
 mod requests;
 mod versions;
