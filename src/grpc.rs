@@ -2,6 +2,7 @@
 //!
 //! What travels is described in `proto/node.proto`, from which a service node can be written in any language.
 
+mod client;
 #[allow(dead_code)]
 mod secret;
 #[allow(dead_code)]
@@ -10,6 +11,7 @@ mod tls;
 mod trace_context;
 
 pub use self::{
+    client::{GrpcClient, GrpcSetupError},
     secret::UnusableSecret,
     tls::TlsError,
     trace_context::{InvalidTraceParent, TraceContext, TraceParent, W3cTraceContext},
