@@ -15,8 +15,10 @@ use futures_util::{
     future::{Either, join_all, select},
 };
 use gen_api::{
+    GenApi, Settings,
+    arguments::{ArgDeclaration, ArgType},
     grpc::GrpcClient,
-    model::{Mfa, Request},
+    model::{FunConfig, Mfa, Request},
     node::{
         Address, NodeCallError, NodeClient,
         client::{FailureKind, Invocation, NodeStream, RemoteFailure, StreamChunk},
@@ -537,17 +539,17 @@ async fn what_is_no_http2_is_unreachable() {
         let _ = connection
             .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
             .await;
-        std::future::pending().await
+        std::future::pending::<()>().await;
     });
     let noise = raw(|mut connection| async move {
         let noise: Vec<u8> = (0..4_096_u32).map(|byte| (byte * 31 % 251) as u8).collect();
         let _ = connection.write_all(&noise).await;
-        std::future::pending().await
+        std::future::pending::<()>().await;
     });
     let closing = raw(|connection| async move { drop(connection) });
     let silent = raw(|connection| async move {
         let _connection = connection;
-        std::future::pending().await
+        std::future::pending::<()>().await;
     });
     let mut settings = settings();
     settings.connect_timeout_ms = 200;
@@ -688,7 +690,7 @@ async fn a_node_that_says_goodbye_gets_a_new_connection_and_no_call_fails() {
             answered(respond);
             connection.graceful_shutdown();
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     })
     .await;
     let client = client();
@@ -734,4 +736,31 @@ async fn a_client_that_is_dropped_closes_its_connections_after_the_last_stream()
     }
     drop(stream);
     Seen::until(&node.seen.dropped, 1).await;
+}
+
+#[test]
+fn an_engine_with_the_secret_of_the_cluster_calls_its_nodes_over_grpc() {
+    let threads = tokio::runtime::Runtime::new().unwrap();
+    let node = threads.block_on(Node::start());
+    let echo = FunConfig::builder("Users", "echo")
+        .call("M", "echo")
+        .nodes([format!("dns://localhost:{}", node.at.port())])
+        .argument(ArgDeclaration::new("name", ArgType::String));
+    let mut grpc = Settings::default();
+    grpc.grpc = settings();
+    let api = GenApi::builder()
+        .settings(grpc)
+        .config(echo.build().unwrap())
+        .start_blocking()
+        .unwrap();
+    let request = Request::new("r", "Users", "echo").with_arg("name", "Ann");
+    let reply = api.block_on(api.execute(request));
+    assert_eq!(reply.response.unwrap().result, Some(json!(["Ann"])));
+    api.block_on(api.stop());
+
+    let mut unusable = Settings::default();
+    unusable.grpc = settings().with_cluster_secret("two words");
+    let error = GenApi::builder().settings(unusable).start_blocking();
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("grpc.cluster_secret"), "{error}");
 }

@@ -22,7 +22,11 @@ use tokio::{
     sync::{Notify, watch},
     task::JoinSet,
 };
-use tonic::{Request, Response, Status, metadata::MetadataMap, transport::server::TcpIncoming};
+use tonic::{
+    Request, Response, Status,
+    metadata::MetadataMap,
+    transport::{ServerTlsConfig, server::TcpIncoming},
+};
 
 pub(crate) const SECRET: &str = "s3cret";
 
@@ -211,16 +215,24 @@ impl Node {
     }
 
     pub(crate) async fn start_at(at: SocketAddr) -> Self {
+        Self::serve(at, tonic::transport::Server::builder()).await
+    }
+
+    pub(crate) async fn start_tls(tls: ServerTlsConfig) -> Self {
+        let server = tonic::transport::Server::builder().tls_config(tls).unwrap();
+        Self::serve("127.0.0.1:0".parse().unwrap(), server).await
+    }
+
+    async fn serve(at: SocketAddr, mut server: tonic::transport::Server) -> Self {
         let listener = TcpListener::bind(at).await.unwrap();
         let at = listener.local_addr().unwrap();
         let seen = Arc::new(Seen::default());
-        #[expect(clippy::result_large_err, reason = "tonic's interceptors are made so")]
         let guard = |request: Request<()>| match request.metadata().get("authorization") {
             Some(shown) if shown == format!("Bearer {SECRET}").as_str() => Ok(request),
             _ => Err(Status::unauthenticated("the secret is wrong")),
         };
         let node = node_server::NodeServer::with_interceptor(Scripted(Arc::clone(&seen)), guard);
-        let served = tonic::transport::Server::builder()
+        let served = server
             .add_service(node)
             .serve_with_incoming(TcpIncoming::from(listener));
         let task = tokio::spawn(async move { served.await.unwrap() });
