@@ -16,7 +16,7 @@ use futures_util::{
 };
 use gen_api::{
     GenApi, Settings,
-    arguments::{ArgDeclaration, ArgType},
+    arguments::ArgType,
     grpc::GrpcClient,
     model::{FunConfig, Mfa, Request},
     node::{
@@ -745,7 +745,7 @@ fn an_engine_with_the_secret_of_the_cluster_calls_its_nodes_over_grpc() {
     let echo = FunConfig::builder("Users", "echo")
         .call("M", "echo")
         .nodes([format!("dns://localhost:{}", node.at.port())])
-        .argument(ArgDeclaration::new("name", ArgType::String));
+        .arg("name", ArgType::String);
     let mut grpc = Settings::default();
     grpc.grpc = settings();
     let api = GenApi::builder()
@@ -755,7 +755,7 @@ fn an_engine_with_the_secret_of_the_cluster_calls_its_nodes_over_grpc() {
         .unwrap();
     let request = Request::new("r", "Users", "echo").with_arg("name", "Ann");
     let reply = api.block_on(api.execute(request));
-    assert_eq!(reply.response.unwrap().result, Some(json!(["Ann"])));
+    assert_eq!(reply.response.unwrap().result, json!(["Ann"]));
     api.block_on(api.stop());
 
     let mut unusable = Settings::default();

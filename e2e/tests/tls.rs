@@ -14,11 +14,16 @@ use gen_api::{
 use gen_api_e2e::{Authority, Identity};
 use node::{Node, SECRET};
 use tokio::runtime::Handle;
-use tonic::transport::{Certificate, Identity as Shown, ServerTlsConfig};
+use tonic::transport::{Certificate, Identity as Shown, Server, ServerTlsConfig};
 
 fn door(identity: &Identity) -> ServerTlsConfig {
     let shown = Shown::from_pem(&identity.certificate_pem, &identity.key_pem);
     ServerTlsConfig::new().identity(shown)
+}
+
+async fn serving(door: ServerTlsConfig) -> Node {
+    let server = Server::builder().tls_config(door).unwrap();
+    Node::serve("127.0.0.1:0".parse().unwrap(), server).await
 }
 
 fn client(tls: TlsSettings) -> GrpcClient {
@@ -52,7 +57,7 @@ fn unreachable(answer: Result<bool, NodeCallError>) -> String {
 #[tokio::test]
 async fn a_node_that_shows_a_certificate_of_the_authority_is_called() {
     let authority = Authority::new();
-    let node = Node::start_tls(door(&authority.sign("users"))).await;
+    let node = serving(door(&authority.sign("users"))).await;
     let caller = client(trusting(&authority));
     assert_eq!(ask(&caller, &named(&node, "users")).await, Ok(true));
 
@@ -64,7 +69,7 @@ async fn a_node_that_shows_a_certificate_of_the_authority_is_called() {
 #[tokio::test]
 async fn a_node_with_an_ip_address_in_its_certificate_needs_no_name() {
     let authority = Authority::new();
-    let node = Node::start_tls(door(&authority.sign("127.0.0.1"))).await;
+    let node = serving(door(&authority.sign("127.0.0.1"))).await;
     let address = Address::new(format!("https://{}", node.at)).unwrap();
     assert_eq!(ask(&client(trusting(&authority)), &address).await, Ok(true));
 }
@@ -72,7 +77,7 @@ async fn a_node_with_an_ip_address_in_its_certificate_needs_no_name() {
 #[tokio::test]
 async fn all_nodes_behind_a_name_show_certificates_for_that_name() {
     let authority = Authority::new();
-    let node = Node::start_tls(door(&authority.sign("localhost"))).await;
+    let node = serving(door(&authority.sign("localhost"))).await;
     let caller = client(trusting(&authority));
     let name = Address::new(format!("dns://localhost:{}", node.at.port())).unwrap();
     let nodes = caller.expand(&name).expect("a group").await.unwrap();
@@ -89,7 +94,7 @@ async fn a_certificate_that_is_not_to_be_trusted_makes_the_node_unreachable() {
         (authority.sign("users"), "orders", "not valid for name"),
         (expired, "users", "expired"),
     ] {
-        let node = Node::start_tls(door(&shown)).await;
+        let node = serving(door(&shown)).await;
         let caller = client(trusting(&authority));
         let address = named(&node, name);
         let met = unreachable(ask(&caller, &address).await);
@@ -103,7 +108,7 @@ async fn a_door_with_mutual_tls_lets_only_those_in_who_show_a_certificate() {
     let (authority, stranger) = (Authority::new(), Authority::new());
     let door =
         door(&authority.sign("users")).client_ca_root(Certificate::from_pem(authority.pem()));
-    let node = Node::start_tls(door).await;
+    let node = serving(door).await;
     let address = named(&node, "users");
     let with = |identity: &Identity| {
         let shown = trusting(&authority).with_identity(&identity.certificate, &identity.key);

@@ -25,7 +25,7 @@ use tokio::{
 use tonic::{
     Request, Response, Status,
     metadata::MetadataMap,
-    transport::{ServerTlsConfig, server::TcpIncoming},
+    transport::{Server, server::TcpIncoming},
 };
 
 pub(crate) const SECRET: &str = "s3cret";
@@ -215,15 +215,10 @@ impl Node {
     }
 
     pub(crate) async fn start_at(at: SocketAddr) -> Self {
-        Self::serve(at, tonic::transport::Server::builder()).await
+        Self::serve(at, Server::builder()).await
     }
 
-    pub(crate) async fn start_tls(tls: ServerTlsConfig) -> Self {
-        let server = tonic::transport::Server::builder().tls_config(tls).unwrap();
-        Self::serve("127.0.0.1:0".parse().unwrap(), server).await
-    }
-
-    async fn serve(at: SocketAddr, mut server: tonic::transport::Server) -> Self {
+    pub(crate) async fn serve(at: SocketAddr, mut server: Server) -> Self {
         let listener = TcpListener::bind(at).await.unwrap();
         let at = listener.local_addr().unwrap();
         let seen = Arc::new(Seen::default());
