@@ -11,8 +11,8 @@ use gen_api::{
     GenApi, Reply,
     clock::ManualClock,
     model::{
-        ChooseNodeMode, FunConfig, FunConfigBuilder, Mfa, PushConfig, PushOptions, PushOutcome,
-        Request, Response, Retry, Verification,
+        ChooseNodeMode, FunConfig, FunConfigBuilder, Mfa, Nodes, PushConfig, PushOptions,
+        PushOutcome, Request, Response, Retry, ServiceConfig, Verification,
     },
     node::{
         Address, NodeCallError, NodeClient,
@@ -29,6 +29,8 @@ struct Script {
     answers: Arc<Mutex<HashMap<String, Answers>>>,
     asked: Arc<Mutex<Vec<String>>>,
     permission: bool,
+    /// The nodes behind [`GROUP`]; none where that cannot be resolved.
+    group: Arc<Mutex<Vec<&'static str>>>,
 }
 
 impl Script {
@@ -107,7 +109,16 @@ impl NodeClient for Script {
         ready(Ok(self.permission))
     }
 
-    fn get_config<'a>(&'a self, _: &'a Address, _: &'a Mfa, _: Duration) -> NodeFuture<'a, Value> {
+    fn get_config<'a>(
+        &'a self,
+        node: &'a Address,
+        _: &'a Mfa,
+        _: Duration,
+    ) -> NodeFuture<'a, Value> {
+        self.asked
+            .lock()
+            .expect("script")
+            .push(format!("config {node}"));
         ready(Err(down()))
     }
 
@@ -149,10 +160,24 @@ impl NodeClient for Script {
     ) -> NodeFuture<'a, Verification> {
         ready(Err(down()))
     }
+
+    fn expand<'a>(&'a self, address: &'a Address) -> Option<NodeFuture<'a, Arc<[Address]>>> {
+        let nodes = self.group.lock().expect("script");
+        let addresses = nodes.iter().map(|node| Address::new(node).expect("a node"));
+        let answer = if nodes.is_empty() {
+            Err(down())
+        } else {
+            Ok(addresses.collect())
+        };
+        (address.as_str() == GROUP).then(|| ready(answer))
+    }
 }
 
 const A: &str = "http://a:1";
 const B: &str = "http://b:1";
+const C: &str = "http://c:1";
+/// An address that names a group of nodes.
+const GROUP: &str = "dns://group:1";
 
 /// A config on both nodes, A preferred.
 fn config() -> FunConfigBuilder {
@@ -278,5 +303,44 @@ async fn an_engine_sweeps_the_sticky_nodes_whose_hour_is_over() {
     while api.node_selector().sticky_entries() > 0 {
         tokio::task::yield_now().await;
     }
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn the_nodes_behind_a_group_are_chosen_as_if_they_were_listed() {
+    let script = Script::default();
+    let group = |nodes: &[&'static str]| *script.group.lock().expect("script") = nodes.to_vec();
+    group(&[A, B]);
+    let config = config().nodes([GROUP, C]).build().expect("a valid config");
+    let engine = GenApi::builder().config(config).node_client(script.clone());
+    let api = engine.start().await.expect("the engine starts");
+    let asked = async || {
+        let _ = api.execute(Request::new("r", "svc", "op")).await;
+        script.asked()
+    };
+    assert_eq!(asked().await, [A, B, C]);
+    assert_eq!(asked().await, [B, C, A]);
+    // The group is asked for at each selection.
+    group(&[B]);
+    assert_eq!(asked().await, [B, C]);
+    // One that cannot be resolved is left out.
+    group(&[]);
+    assert_eq!(asked().await, [C]);
+    group(&[A]);
+    assert_eq!(asked().await, [A, C]);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn a_pull_asks_the_nodes_behind_a_group() {
+    let script = Script::default();
+    *script.group.lock().expect("script") = vec![A, B];
+    let engine = GenApi::builder().node_client(script.clone());
+    let api = engine.start().await.expect("the engine starts");
+    let service = ServiceConfig::new("svc", Nodes::list([GROUP, C]), Mfa::new("C", "list"));
+    api.puller().add([service]).expect("a valid service");
+    api.puller().pull().await.expect("the puller runs");
+    let asked = [A, B, C].map(|node| format!("config {node}"));
+    assert_eq!(script.asked(), asked);
     api.stop().await;
 }
