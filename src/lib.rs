@@ -47,6 +47,7 @@
 //! | pull configs from services, take pushed ones | [`config::PullerRef`], [`config::ReceiverRef`] |
 //! | hear what happens: events, spans, metrics | [`telemetry`], [`GenApi::telemetry`] |
 //! | see what runs, and how it is doing, as tables | [`diagnostics`], [`GenApi::health_check`], [`GenApi::call_flow`] |
+//! | serve functions to gateways elsewhere, or write a transport | [`service_node`] |
 //! | send requests as typed messages | [`Execute`] to [`GenApi::executor`] |
 //! | find what had another name in PhoenixGenApi | [`old_names`] |
 //!
@@ -98,6 +99,7 @@ pub mod rate_limiter;
 mod request_error;
 mod respond;
 mod response_sink;
+pub mod service_node;
 pub mod settings;
 pub mod stream;
 pub mod telemetry;
