@@ -22,6 +22,7 @@ mod allowlist;
 mod db;
 mod failed;
 mod puller;
+mod pusher;
 mod receiver;
 mod route;
 #[cfg(test)]
@@ -39,6 +40,10 @@ pub use self::{
     puller::{
         AddServices, DeleteServices, ForcePull, GetPullerStatus, Pull, PullReport, PullResult,
         Puller, PullerRef, PullerSettings, PullerStatus, ServiceStatus,
+    },
+    pusher::{
+        GetPusherStatus, PushOnStartup, PushState, PushTarget, PushTo, Pusher, PusherRef,
+        PusherSettings, PusherStatus, StopPushing, VerifyAt,
     },
     receiver::{
         DeletePushed, Push, PushError, PushJson, PushedService, Receiver, ReceiverRef, Verify,
