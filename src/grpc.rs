@@ -2,6 +2,21 @@
 //!
 //! What travels is described in `proto/node.proto`, from which a service node can be written in any language.
 
+mod client;
+#[allow(dead_code)]
+mod secret;
+#[allow(dead_code)]
+mod tls;
+#[allow(dead_code)]
+mod trace_context;
+
+pub use self::{
+    client::{GrpcClient, GrpcSetupError},
+    secret::UnusableSecret,
+    tls::TlsError,
+    trace_context::{InvalidTraceParent, TraceContext, TraceParent, W3cTraceContext},
+};
+
 /// The messages and services of `proto/node.proto`, as generated.
 #[allow(
     clippy::all,

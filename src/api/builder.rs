@@ -95,7 +95,8 @@ impl GenApiBuilder {
         self
     }
 
-    /// The transport to service nodes (SPEC section 19); without one, no other node can be reached.
+    /// The transport to service nodes (SPEC section 19). Without one, that is gRPC where the feature `grpc` is on and the
+    /// setting `grpc.cluster_secret` is set; else no other node can be reached.
     pub fn node_client(mut self, client: impl NodeClient) -> Self {
         self.node_client = Some(SharedClient(Arc::new(client)));
         self
@@ -178,12 +179,16 @@ impl GenApiBuilder {
             Arc::clone(&clock),
             runtime.clone(),
         ));
-        let client = node_client.map_or_else(|| Arc::new(NoTransport) as _, |client| client.0);
+        let client = match node_client {
+            Some(client) => client.0,
+            None => transport(&settings, &runtime)?,
+        };
         let resolver = NodeResolver::new(
             registered_resolvers(&callbacks, &settings),
             Arc::clone(&clock),
             settings.nodes.clone(),
-        );
+        )
+        .with_client(Arc::clone(&client));
         let selector = NodeSelector::new(resolver.clone());
         for named in node_selectors {
             (named.register)(&selector, named.name);
@@ -287,6 +292,17 @@ impl GenApiBuilder {
     }
 }
 
+/// The way to service nodes that the settings describe.
+fn transport(settings: &Settings, runtime: &Handle) -> Result<Arc<dyn NodeClient>, StartApiError> {
+    #[cfg(feature = "grpc")]
+    if settings.grpc.cluster_secret.is_some() {
+        let client = crate::grpc::GrpcClient::new(&settings.grpc, runtime.clone())?;
+        return Ok(Arc::new(client));
+    }
+    let _ = (settings, runtime);
+    Ok(Arc::new(NoTransport))
+}
+
 fn pool_actor(workers: &WorkerPool, arbiters: &ArbiterPool) -> ChildSpec<WorkerPoolActor> {
     let (workers, arbiters) = (workers.clone(), arbiters.clone());
     ChildSpec::new(format!("{}_pool", workers.name()), move || {
@@ -371,6 +387,10 @@ pub enum StartApiError {
         /// Why.
         reason: AddError,
     },
+    /// The gRPC transport cannot be used as the settings describe it.
+    #[cfg(feature = "grpc")]
+    #[error("the gRPC transport: {0}")]
+    Grpc(#[from] crate::grpc::GrpcSetupError),
     /// The operating system gave no threads.
     #[error("the engine's threads could not be started: {0}")]
     Threads(#[from] io::Error),

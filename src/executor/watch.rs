@@ -163,6 +163,7 @@ fn span_of(request: &Request) -> Span {
         request_id = %request.request_id,
         response_mode = field::Empty,
         outcome = field::Empty,
+        trace_id = field::Empty,
     )
 }
 
