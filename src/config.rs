@@ -50,7 +50,12 @@ pub use self::{
     },
     table::{AddError, FunctionList, LookupError, SwitchError},
 };
-pub(crate) use self::{puller::Pulls, receiver::Pushes, route::Route, table::ConfigTable};
+pub(crate) use self::{
+    puller::Pulls,
+    receiver::{Pushes, SavedPushes},
+    route::Route,
+    table::ConfigTable,
+};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! How an engine is described and started: the only place that puts all parts together.
 
-use std::{fmt, io, sync::Arc, time::Duration};
+use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
 
 use actix_otp::{
     ArbiterPool, ChildRef, ChildSpec, DynamicSupervisorSpec, Intensity, Placement, Shutdown,
@@ -14,7 +14,7 @@ use crate::{
     clock::{Clock, SystemClock},
     config::{
         AddError, ConfigDb, ConfigDbRef, ConfigTable, FailedConfigs, Puller, Pulls, Pushes,
-        Receiver,
+        Receiver, SavedPushes,
     },
     executor::{Executor, Pipeline, PipelineParts},
     function::{ApiFunction, Functions, FunctionsError, Outcome},
@@ -204,12 +204,17 @@ impl GenApiBuilder {
         ));
         let services = settings.puller.services.clone();
         let token = settings.security.push_token.clone();
+        let state_directory = settings.receiver.state_directory.clone();
         let pushes = Pushes::new(
             Arc::clone(&table),
             failed.clone(),
             Arc::clone(&pulls),
             token,
         );
+        let pushes = match state_directory {
+            None => pushes,
+            Some(directory) => restored(pushes, directory, &runtime).await?,
+        };
         let (puller_spec, puller) = Puller::child(pulls);
         let (receiver_spec, receiver) = Receiver::child(Arc::new(pushes), Arc::clone(&clock));
         let (streams_spec, stream_supervisor) = DynamicSupervisorSpec::new()
@@ -303,6 +308,22 @@ fn transport(settings: &Settings, runtime: &Handle) -> Result<Arc<dyn NodeClient
     Ok(Arc::new(NoTransport))
 }
 
+/// Brings back the pushes of the state directory, off the async threads.
+async fn restored(
+    pushes: Pushes,
+    directory: PathBuf,
+    runtime: &Handle,
+) -> Result<Pushes, StartApiError> {
+    let path = directory.clone();
+    let restored = runtime.spawn_blocking(move || {
+        SavedPushes::open(directory).and_then(|saved| pushes.with_saved(saved))
+    });
+    let restored = restored
+        .await
+        .unwrap_or_else(|error| Err(io::Error::other(error)));
+    restored.map_err(|reason| StartApiError::StateDirectory { path, reason })
+}
+
 fn pool_actor(workers: &WorkerPool, arbiters: &ArbiterPool) -> ChildSpec<WorkerPoolActor> {
     let (workers, arbiters) = (workers.clone(), arbiters.clone());
     ChildSpec::new(format!("{}_pool", workers.name()), move || {
@@ -391,6 +412,15 @@ pub enum StartApiError {
     #[cfg(feature = "grpc")]
     #[error("the gRPC transport: {0}")]
     Grpc(#[from] crate::grpc::GrpcSetupError),
+    /// The state directory cannot be used (setting `receiver.state_directory`).
+    #[error("receiver.state_directory: {} cannot be used: {reason}", path.display())]
+    StateDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        reason: io::Error,
+    },
     /// The operating system gave no threads.
     #[error("the engine's threads could not be started: {0}")]
     Threads(#[from] io::Error),
