@@ -26,6 +26,11 @@ use crate::{
     telemetry::Telemetry,
     worker_pool::{WorkerPool, WorkerPoolActor, WorkerPools},
 };
+#[cfg(feature = "grpc")]
+use crate::{
+    config::ReceiverRef,
+    grpc::{Door, DoorPlan, Offered, W3cTraceContext},
+};
 
 /// Describes an engine: its functions, its first configs, its settings.
 #[derive(Debug, Default)]
@@ -237,6 +242,8 @@ impl GenApiBuilder {
             runtime,
         }));
 
+        #[cfg(feature = "grpc")]
+        let door = door(&pipeline, &receiver, Arc::clone(&clock))?;
         let config_db = {
             let (table, telemetry) = (Arc::clone(&table), telemetry.clone());
             ChildSpec::new("config_db", move || {
@@ -257,7 +264,13 @@ impl GenApiBuilder {
             .child(pool_actor(&worker_pools.async_pool, &pool))
             .child(pool_actor(&worker_pools.stream_pool, &pool))
             .child(streams_spec)
-            .child(executors_spec)
+            .child(executors_spec);
+        #[cfg(feature = "grpc")]
+        let root = match &door {
+            Some(door) => root.child(Door::child(Arc::clone(door))),
+            None => root,
+        };
+        let root = root
             .start_on("gen_api", Placement::Arbiter(pool.get(0)))
             .await?;
         // From here on a failure drops the handle, and that ends everything.
@@ -270,6 +283,8 @@ impl GenApiBuilder {
                 failed,
                 executors,
                 root,
+                #[cfg(feature = "grpc")]
+                door,
             }),
         };
         api.puller().add(services)?;
@@ -322,6 +337,27 @@ async fn restored(
         .await
         .unwrap_or_else(|error| Err(io::Error::other(error)));
     restored.map_err(|reason| StartApiError::StateDirectory { path, reason })
+}
+
+/// Where service nodes push, if the settings say where.
+#[cfg(feature = "grpc")]
+fn door(
+    pipeline: &Pipeline,
+    receiver: &ReceiverRef,
+    clock: Arc<dyn Clock>,
+) -> Result<Option<Arc<DoorPlan>>, StartApiError> {
+    let settings = &pipeline.settings.grpc;
+    let Some(listen) = settings.listen else {
+        return Ok(None);
+    };
+    let offered = Offered {
+        gateway: Some(receiver.clone()),
+        ..Offered::default()
+    };
+    let trace = Arc::new(W3cTraceContext::default());
+    let runtime = pipeline.runtime().clone();
+    let plan = DoorPlan::bind(settings, listen, offered, trace, clock, runtime)?;
+    Ok(Some(Arc::new(plan)))
 }
 
 fn pool_actor(workers: &WorkerPool, arbiters: &ArbiterPool) -> ChildSpec<WorkerPoolActor> {

@@ -110,6 +110,7 @@ impl Settings {
             ("grpc.keepalive_timeout_ms", grpc.keepalive_timeout_ms),
             ("grpc.trial_interval_ms", grpc.trial_interval_ms),
             ("grpc.dns_interval_ms", grpc.dns_interval_ms),
+            ("grpc.stop_timeout_ms", grpc.stop_timeout_ms),
         ] {
             faults.time(key, millis);
         }
