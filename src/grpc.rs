@@ -5,6 +5,7 @@
 mod client;
 mod secret;
 mod server;
+mod service_node;
 mod tls;
 mod trace_context;
 
@@ -12,6 +13,7 @@ pub(crate) use self::server::{Door, DoorPlan, Offered};
 pub use self::{
     client::{GrpcClient, GrpcSetupError},
     secret::UnusableSecret,
+    service_node::{ServiceNode, ServiceNodeBuilder, StartServiceNodeError},
     tls::TlsError,
     trace_context::{InvalidTraceParent, TraceContext, TraceParent, W3cTraceContext},
 };

@@ -114,11 +114,16 @@ pub use self::{
     settings::Settings,
 };
 
+#[cfg(feature = "grpc")]
+pub use self::grpc::{ServiceNode, ServiceNodeBuilder, StartServiceNodeError};
+
 #[cfg(feature = "macros")]
 pub use gen_api_macros::function;
 
 /// What most programs need: `use gen_api::prelude::*`.
 pub mod prelude {
+    #[cfg(feature = "grpc")]
+    pub use crate::ServiceNode;
     pub use crate::{
         Execute, GenApi, Reply, Settings,
         arguments::{ArgDeclaration, ArgType},

@@ -20,6 +20,7 @@ use tonic::{
 use super::DoorPlan;
 
 /// How a door stands. Everything that belongs to one incarnation of it looks here.
+#[derive(Default)]
 pub(super) struct DoorState(watch::Sender<Phase>);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,12 +33,6 @@ enum Phase {
     Cut,
     /// Nothing is left.
     Ended,
-}
-
-impl Default for DoorState {
-    fn default() -> Self {
-        Self(watch::Sender::default())
-    }
 }
 
 impl DoorState {

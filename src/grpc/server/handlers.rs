@@ -201,9 +201,7 @@ impl Gateway for GatewayHandler {
             replace,
         } = request.into_inner();
         let config = wire::json(&config, "config")?;
-        let mut options = PushOptions::default();
-        options.force = force;
-        options.replace = replace;
+        let options = PushOptions { force, replace };
         let pushed = self.receiver.push_json(config, options);
         let pushed = continued(caller, pushed).instrument(span);
         let outcome = in_time(&*self.clock, left, pushed).await?;
