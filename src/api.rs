@@ -69,6 +69,8 @@ struct Engine {
     stream_pool: ChildRef<WorkerPoolActor>,
     executors: Vec<ChildRef<Executor>>,
     root: SupervisorRef,
+    #[cfg(feature = "grpc")]
+    door: Option<Arc<crate::grpc::DoorPlan>>,
 }
 
 impl GenApi {
@@ -239,6 +241,14 @@ impl GenApi {
     #[must_use]
     pub fn root(&self) -> &SupervisorRef {
         &self.engine.root
+    }
+
+    /// Where service nodes push to, where the setting `grpc.listen` is set: the address with its real port, also where port 0
+    /// was asked for.
+    #[cfg(feature = "grpc")]
+    #[must_use]
+    pub fn grpc_address(&self) -> Option<std::net::SocketAddr> {
+        self.engine.door.as_ref().map(|door| door.address())
     }
 
     /// Waits for a future on this thread; for programs without a runtime of their own.

@@ -3,16 +3,17 @@
 //! What travels is described in `proto/node.proto`, from which a service node can be written in any language.
 
 mod client;
-#[allow(dead_code)]
 mod secret;
-#[allow(dead_code)]
+mod server;
+mod service_node;
 mod tls;
-#[allow(dead_code)]
 mod trace_context;
 
+pub(crate) use self::server::{Door, DoorPlan, Offered};
 pub use self::{
     client::{GrpcClient, GrpcSetupError},
     secret::UnusableSecret,
+    service_node::{ServiceNode, ServiceNodeBuilder, StartServiceNodeError},
     tls::TlsError,
     trace_context::{InvalidTraceParent, TraceContext, TraceParent, W3cTraceContext},
 };

@@ -51,6 +51,7 @@
 //! | hear what happens: events, spans, metrics | [`telemetry`], [`GenApi::telemetry`] |
 //! | see what runs, and how it is doing, as tables | [`diagnostics`], [`GenApi::health_check`], [`GenApi::call_flow`] |
 //! | send requests as typed messages | [`Execute`] and [`StartStream`] to [`GenApi::executor`] |
+//! | serve functions to gateways elsewhere, or write a transport | [`service_node`] |
 //! | find what had another name in PhoenixGenApi | [`old_names`] |
 //!
 //! The features: `macros`, on by default, is the attribute `#[gen_api::function]`; `metrics` adds the module
@@ -105,6 +106,7 @@ pub mod relay;
 mod request_error;
 mod respond;
 mod response_sink;
+pub mod service_node;
 pub mod settings;
 pub mod stream;
 pub mod telemetry;
@@ -120,11 +122,16 @@ pub use self::{
     settings::Settings,
 };
 
+#[cfg(feature = "grpc")]
+pub use self::grpc::{ServiceNode, ServiceNodeBuilder, StartServiceNodeError};
+
 #[cfg(feature = "macros")]
 pub use gen_api_macros::function;
 
 /// What most programs need: `use gen_api::prelude::*`.
 pub mod prelude {
+    #[cfg(feature = "grpc")]
+    pub use crate::ServiceNode;
     pub use crate::{
         Execute, GenApi, Reply, Settings,
         arguments::{ArgDeclaration, ArgType},

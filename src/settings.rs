@@ -35,7 +35,7 @@ use toml::Table;
 
 use crate::{
     arguments::Limits,
-    config::Allowlist,
+    config::{Allowlist, PusherSettings},
     node::NodeSettings,
     rate_limiter::RateLimitConfig,
     relay::RelaySettings,
@@ -57,7 +57,7 @@ mod validity;
 pub(crate) use self::origin::OriginParts;
 pub use self::{
     channel::ChannelSettings,
-    cluster::PullerSettings,
+    cluster::{PullerSettings, ReceiverSettings},
     engine::{EngineSettings, RequestSettings, StreamSettings},
     error::{InvalidSettings, SettingFault, SettingsError},
     grpc::{ClusterSecret, GrpcSettings, TlsSettings},
@@ -99,6 +99,10 @@ pub struct Settings {
     pub rate_limiter: RateLimitConfig,
     /// Which services' configs are pulled, and how often.
     pub puller: PullerSettings,
+    /// What becomes of accepted pushes.
+    pub receiver: ReceiverSettings,
+    /// How a service node pushes its configs to gateways.
+    pub pusher: PusherSettings,
     /// How nodes are found and chosen.
     pub nodes: NodeSettings,
     /// How gateways and service nodes talk.
@@ -212,6 +216,8 @@ impl Default for Settings {
             stream_pool: PoolSettings::STREAM,
             rate_limiter: RateLimitConfig::default(),
             puller: PullerSettings::default(),
+            receiver: ReceiverSettings::default(),
+            pusher: PusherSettings::default(),
             nodes: NodeSettings::default(),
             grpc: GrpcSettings::default(),
             relay: RelaySettings::default(),

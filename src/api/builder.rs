@@ -1,6 +1,6 @@
 //! How an engine is described and started: the only place that puts all parts together.
 
-use std::{fmt, io, sync::Arc, time::Duration};
+use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
 
 use actix_otp::{
     ArbiterPool, ChildRef, ChildSpec, DynamicSupervisorSpec, Intensity, Placement, Shutdown,
@@ -14,7 +14,7 @@ use crate::{
     clock::{Clock, SystemClock},
     config::{
         AddError, ConfigDb, ConfigDbRef, ConfigTable, FailedConfigs, Puller, Pulls, Pushes,
-        Receiver, Sweeper,
+        Receiver, SavedPushes, Sweeper,
     },
     executor::{Executor, Pipeline, PipelineParts},
     function::{ApiFunction, Functions, FunctionsError, Outcome},
@@ -26,6 +26,11 @@ use crate::{
     stream::LiveStreams,
     telemetry::Telemetry,
     worker_pool::{WorkerPool, WorkerPoolActor, WorkerPools},
+};
+#[cfg(feature = "grpc")]
+use crate::{
+    config::ReceiverRef,
+    grpc::{Door, DoorPlan, Offered, W3cTraceContext},
 };
 
 /// Describes an engine: its functions, its first configs, its settings.
@@ -224,6 +229,7 @@ impl GenApiBuilder {
         ));
         let services = settings.puller.services.clone();
         let token = settings.security.push_token.clone();
+        let state_directory = settings.receiver.state_directory.clone();
         let pushes = Pushes::new(
             Arc::clone(&table),
             failed.clone(),
@@ -231,6 +237,10 @@ impl GenApiBuilder {
             token,
             telemetry.clone(),
         );
+        let pushes = match state_directory {
+            None => pushes,
+            Some(directory) => restored(pushes, directory, &runtime).await?,
+        };
         let (puller_spec, puller) = Puller::child(pulls);
         let (receiver_spec, receiver) = Receiver::child(Arc::new(pushes), Arc::clone(&clock));
         let sweeper = {
@@ -261,6 +271,8 @@ impl GenApiBuilder {
             runtime,
         }));
 
+        #[cfg(feature = "grpc")]
+        let door = door(&pipeline, &receiver, Arc::clone(&clock))?;
         let config_db = {
             let (table, failed) = (Arc::clone(&table), failed.clone());
             let telemetry = telemetry.clone();
@@ -289,7 +301,13 @@ impl GenApiBuilder {
             .child(async_pool)
             .child(stream_pool)
             .child(streams_spec)
-            .child(executors_spec)
+            .child(executors_spec);
+        #[cfg(feature = "grpc")]
+        let root = match &door {
+            Some(door) => root.child(Door::child(Arc::clone(door))),
+            None => root,
+        };
+        let root = root
             .start_on("gen_api", Placement::Arbiter(pool.get(0)))
             .await?;
         // From here on a failure drops the handle, and that ends everything.
@@ -306,6 +324,8 @@ impl GenApiBuilder {
                 stream_pool: stream_pool_ref,
                 executors,
                 root,
+                #[cfg(feature = "grpc")]
+                door,
             }),
         };
         api.puller().add(services)?;
@@ -342,6 +362,43 @@ fn transport(settings: &Settings, runtime: &Handle) -> Result<Arc<dyn NodeClient
     }
     let _ = (settings, runtime);
     Ok(Arc::new(NoTransport))
+}
+
+/// Brings back the pushes of the state directory, off the async threads.
+async fn restored(
+    pushes: Pushes,
+    directory: PathBuf,
+    runtime: &Handle,
+) -> Result<Pushes, StartApiError> {
+    let path = directory.clone();
+    let restored = runtime.spawn_blocking(move || {
+        SavedPushes::open(directory).and_then(|saved| pushes.with_saved(saved))
+    });
+    let restored = restored
+        .await
+        .unwrap_or_else(|error| Err(io::Error::other(error)));
+    restored.map_err(|reason| StartApiError::StateDirectory { path, reason })
+}
+
+/// Where service nodes push, if the settings say where.
+#[cfg(feature = "grpc")]
+fn door(
+    pipeline: &Pipeline,
+    receiver: &ReceiverRef,
+    clock: Arc<dyn Clock>,
+) -> Result<Option<Arc<DoorPlan>>, StartApiError> {
+    let settings = &pipeline.settings.grpc;
+    let Some(listen) = settings.listen else {
+        return Ok(None);
+    };
+    let offered = Offered {
+        gateway: Some(receiver.clone()),
+        ..Offered::default()
+    };
+    let trace = Arc::new(W3cTraceContext::default());
+    let runtime = pipeline.runtime().clone();
+    let plan = DoorPlan::bind(settings, listen, offered, trace, clock, runtime)?;
+    Ok(Some(Arc::new(plan)))
 }
 
 fn pool_actor(workers: &WorkerPool, arbiters: &ArbiterPool) -> ChildSpec<WorkerPoolActor> {
@@ -432,6 +489,15 @@ pub enum StartApiError {
     #[cfg(feature = "grpc")]
     #[error("the gRPC transport: {0}")]
     Grpc(#[from] crate::grpc::GrpcSetupError),
+    /// The state directory cannot be used (setting `receiver.state_directory`).
+    #[error("receiver.state_directory: {} cannot be used: {reason}", path.display())]
+    StateDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        reason: io::Error,
+    },
     /// The operating system gave no threads.
     #[error("the engine's threads could not be started: {0}")]
     Threads(#[from] io::Error),

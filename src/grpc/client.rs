@@ -121,7 +121,15 @@ impl GrpcClient {
         runtime: Handle,
         trace: impl TraceContext,
     ) -> Result<Self, GrpcSetupError> {
-        Self::build(settings, runtime, Arc::new(trace), Arc::new(SystemLookup))
+        Self::with_shared_trace_context(settings, runtime, Arc::new(trace))
+    }
+
+    pub(super) fn with_shared_trace_context(
+        settings: &GrpcSettings,
+        runtime: Handle,
+        trace: Arc<dyn TraceContext>,
+    ) -> Result<Self, GrpcSetupError> {
+        Self::build(settings, runtime, trace, Arc::new(SystemLookup))
     }
 
     fn build(

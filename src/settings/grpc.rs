@@ -29,6 +29,9 @@ pub struct GrpcSettings {
     /// After how long the addresses behind a `dns://` name are asked again, in milliseconds; at least 1, and 5 000 by
     /// default.
     pub dns_interval_ms: u64,
+    /// How long calls that run may take to end when this process stops, in milliseconds; then they are cut. At least 1, and
+    /// 5 000 by default.
+    pub stop_timeout_ms: u64,
     /// The largest message, in bytes; at least 1, and 16 777 216 by default. A config list has to fit into one.
     pub max_message_bytes: usize,
 }
@@ -115,6 +118,13 @@ impl GrpcSettings {
         self
     }
 
+    /// Sets how long calls that run may take to end at a stop, in whole milliseconds.
+    #[must_use]
+    pub fn with_stop_timeout(mut self, timeout: Duration) -> Self {
+        self.stop_timeout_ms = millis(timeout);
+        self
+    }
+
     /// Sets how large a message may be, in bytes.
     #[must_use]
     pub fn with_max_message_bytes(mut self, bytes: usize) -> Self {
@@ -134,6 +144,7 @@ impl Default for GrpcSettings {
             keepalive_timeout_ms: 2_000,
             trial_interval_ms: 500,
             dns_interval_ms: 5_000,
+            stop_timeout_ms: 5_000,
             max_message_bytes: 16 * 1024 * 1024,
         }
     }

@@ -83,6 +83,18 @@ impl Settings {
             let known = !names.insert(&service.service);
             faults.add_if(known, &format!("{place}.service"), "is named twice");
         }
+        let directory = self.receiver.state_directory.as_ref();
+        let empty = directory.is_some_and(|directory| directory.as_os_str().is_empty());
+        faults.add_if(empty, "receiver.state_directory", OMIT_INSTEAD);
+        let pusher = &self.pusher;
+        for (key, millis) in [
+            ("pusher.push_timeout_ms", pusher.push_timeout_ms),
+            ("pusher.backoff_min_ms", pusher.backoff_min_ms),
+            ("pusher.backoff_max_ms", pusher.backoff_max_ms),
+            ("pusher.verify_interval_ms", pusher.verify_interval_ms),
+        ] {
+            faults.time(key, millis);
+        }
         let cache = nodes.resolver_cache_ms;
         faults.range("nodes.resolver_cache_ms", cache, 0, LONGEST_MS);
         faults.time("nodes.resolver_timeout_ms", nodes.resolver_timeout_ms);
@@ -101,6 +113,7 @@ impl Settings {
             ("grpc.keepalive_timeout_ms", grpc.keepalive_timeout_ms),
             ("grpc.trial_interval_ms", grpc.trial_interval_ms),
             ("grpc.dns_interval_ms", grpc.dns_interval_ms),
+            ("grpc.stop_timeout_ms", grpc.stop_timeout_ms),
         ] {
             faults.time(key, millis);
         }

@@ -17,6 +17,7 @@ use crate::{
         adopt::adopt,
         failed::{Refused, reasons},
         puller::Pulls,
+        receiver::saved::{Loaded, SavedPush, SavedPushes},
     },
     model::{
         FunConfig, InvalidConfig, Mfa, Nodes, PushConfig, PushOptions, PushOutcome, PushToken,
@@ -38,6 +39,9 @@ pub enum PushError {
     /// The allowlist does not name these functions (SPEC section 18).
     #[error("functions are not on the allowlist: {}", names(.0))]
     NotAllowed(Vec<Mfa>),
+    /// It could not be kept for a restart, so it was not stored either (setting `receiver.state_directory`).
+    #[error("the push could not be saved: {0}")]
+    NotSaved(std::io::ErrorKind),
     /// The receiver could not be asked.
     #[error(transparent)]
     Unavailable(#[from] crate::owner::Unavailable),
@@ -51,7 +55,7 @@ impl PushError {
             Self::Invalid(_) => "validation_failed",
             Self::InvalidToken => "invalid_push_token",
             Self::NotAllowed(_) => "mfa_not_allowed",
-            Self::Unavailable(_) => "unavailable",
+            Self::NotSaved(_) | Self::Unavailable(_) => "unavailable",
         }
     }
 }
@@ -82,7 +86,10 @@ pub(crate) struct Pushes {
     pulls: Arc<Pulls>,
     token: Option<PushToken>,
     telemetry: Telemetry,
+    /// Where pushes are kept for a restart.
+    saved: Option<SavedPushes>,
     /// Locked for as long as a push is stored, so that pushes take turns.
+    turn: Mutex<()>,
     services: Mutex<BTreeMap<String, PushedService>>,
 }
 
@@ -100,8 +107,60 @@ impl Pushes {
             pulls,
             token,
             telemetry,
+            saved: None,
+            turn: Mutex::default(),
             services: Mutex::default(),
         }
+    }
+
+    /// Keeps what is accepted, and brings back what was kept. It reads files.
+    pub(crate) fn with_saved(mut self, saved: SavedPushes) -> std::io::Result<Self> {
+        let Loaded { pushes, rejected } = saved.load()?;
+        self.saved = Some(saved);
+        for file in rejected {
+            self.failed.note(Refused {
+                service: None,
+                request_type: None,
+                version: None,
+                source: FailedSource::Push,
+                node: None,
+                reasons: vec![format!("{}: {}", file.path.display(), file.reason)],
+            });
+        }
+        for push in pushes {
+            self.restore(push);
+        }
+        Ok(self)
+    }
+
+    /// Whether a push writes files, and so may take longer than an async thread should be held up.
+    pub(super) fn writes_files(&self) -> bool {
+        self.saved.is_some()
+    }
+
+    /// Stores what was accepted before a restart. What may not be stored any more is noted, and the rest serves.
+    fn restore(&self, push: SavedPush) {
+        let mut functions = push.fun_configs;
+        functions.retain(|function| match self.table.check(function) {
+            Ok(()) => true,
+            Err(error) => {
+                self.note(function, reasons(&error));
+                false
+            }
+        });
+        self.table.refresh(&push.service, functions, None);
+        let is_pulled = push
+            .pull
+            .is_some_and(|pull| self.pulls.add(vec![pull]).is_ok());
+        let pushed = PushedService {
+            config_version: push.config_version,
+            nodes: push.nodes,
+            functions: push.functions,
+            is_pulled,
+        };
+        let service = push.service;
+        tracing::info!(service, version = pushed.config_version, "restored a push");
+        self.services.lock().insert(service, pushed);
     }
 
     /// Takes a push in its JSON form: reads it, judges it, and stores it or nothing.
@@ -170,14 +229,17 @@ impl Pushes {
             );
             return Err(PushError::InvalidToken);
         }
-        let mut services = self.services.lock();
-        let stored = services.get(&config.service);
-        let is_stored = stored.is_some_and(|known| known.config_version == config.config_version);
+        let _turn = self.turn.lock();
+        let stored = self.services.lock().get(&config.service).cloned();
+        let is_stored = stored
+            .as_ref()
+            .is_some_and(|known| known.config_version == config.config_version);
         if is_stored && !options.force {
             return Ok((PushOutcome::Skipped(SkipReason::VersionMatches), 0));
         }
         let functions = self.check(config)?;
         let count = functions.len();
+        self.save(config, &functions, options)?;
         self.store(&config.service, functions, options);
         let was_pulled = stored.is_some_and(|known| known.is_pulled);
         let pushed = PushedService {
@@ -186,7 +248,8 @@ impl Pushes {
             functions: count,
             is_pulled: self.join_puller(config) || was_pulled,
         };
-        services.insert(config.service.clone(), pushed);
+        let stored = config.service.clone();
+        self.services.lock().insert(stored, pushed);
         let (service, version) = (&config.service, &config.config_version);
         tracing::info!(service, version, count, "accepted a push");
         Ok((PushOutcome::Accepted, count))
@@ -202,8 +265,11 @@ impl Pushes {
 
     /// Forgets a service, and ends its pulling where a push began it. Its functions stay.
     pub(crate) fn delete(&self, service: &str) {
-        let mut services = self.services.lock();
-        let deleted = services.remove(service);
+        let _turn = self.turn.lock();
+        if let Some(Err(error)) = self.saved.as_ref().map(|saved| saved.delete(service)) {
+            tracing::error!(service, %error, "a saved push could not be deleted and will be back after a restart");
+        }
+        let deleted = self.services.lock().remove(service);
         if deleted.is_some_and(|known| known.is_pulled) {
             self.pulls.delete(&[service.to_owned()]);
         }
@@ -243,6 +309,23 @@ impl Pushes {
             return Err(PushError::NotAllowed(forbidden));
         }
         Ok(adopted)
+    }
+
+    /// Keeps what is about to be stored; where that fails, nothing may be stored.
+    fn save(
+        &self,
+        config: &PushConfig,
+        functions: &[FunConfig],
+        options: PushOptions,
+    ) -> Result<(), PushError> {
+        let Some(saved) = &self.saved else {
+            return Ok(());
+        };
+        let written = saved.save(&self.table, config, functions, options.replace);
+        written.map_err(|error| {
+            tracing::error!(service = config.service, %error, "a push could not be saved");
+            PushError::NotSaved(error.kind())
+        })
     }
 
     fn store(&self, service: &str, functions: Vec<FunConfig>, options: PushOptions) {

@@ -1,6 +1,6 @@
 //! How what a transport meets reads as a [`NodeCallError`]. The question behind all of it: may the function have run?
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, io, net::SocketAddr, time::Duration};
 
 use h2::Reason;
 use tonic::{Code, Status};
@@ -11,12 +11,12 @@ use crate::{
     node::{NodeCallError, client::RemoteFailure},
 };
 
-/// Why a client could not be made.
+/// Why a client or a door could not be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GrpcSetupError {
-    /// The settings hold no secret, and no node answers without one.
-    #[error("grpc.cluster_secret is needed to call others")]
+    /// The settings hold no secret, and without one nobody answers or is answered.
+    #[error("grpc.cluster_secret is needed")]
     NoSecret,
     /// No header can carry the secret.
     #[error(transparent)]
@@ -24,6 +24,15 @@ pub enum GrpcSetupError {
     /// The TLS files cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Nobody can be let in at this address.
+    #[error("grpc.listen: cannot listen on {address}: {reason}")]
+    Listen {
+        /// The address of the settings.
+        address: SocketAddr,
+        /// What the operating system said.
+        #[source]
+        reason: io::Error,
+    },
 }
 
 /// The code of a refusal because of a message over the size limit, on whichever side.
