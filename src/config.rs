@@ -27,6 +27,7 @@ mod receiver;
 mod route;
 #[cfg(test)]
 mod scripted;
+mod sweeper;
 mod table;
 mod versions;
 
@@ -48,6 +49,7 @@ pub use self::{
     receiver::{
         DeletePushed, Push, PushError, PushJson, PushedService, Receiver, ReceiverRef, Verify,
     },
+    sweeper::{Sweep, Sweeper},
     table::{AddError, FunctionList, LookupError, SwitchError},
 };
 pub(crate) use self::{

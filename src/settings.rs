@@ -38,19 +38,25 @@ use crate::{
     config::{Allowlist, PusherSettings},
     node::NodeSettings,
     rate_limiter::RateLimitConfig,
+    relay::RelaySettings,
     worker_pool::{self, PoolSettings},
 };
 
+mod channel;
 mod cluster;
 mod engine;
 mod error;
 mod grpc;
 mod loader;
+mod origin;
 mod read;
 mod security;
 mod validity;
 
+#[cfg(feature = "channel")]
+pub(crate) use self::origin::OriginParts;
 pub use self::{
+    channel::ChannelSettings,
     cluster::{PullerSettings, ReceiverSettings},
     engine::{EngineSettings, RequestSettings, StreamSettings},
     error::{InvalidSettings, SettingFault, SettingsError},
@@ -101,6 +107,10 @@ pub struct Settings {
     pub nodes: NodeSettings,
     /// How gateways and service nodes talk.
     pub grpc: GrpcSettings,
+    /// How much relay groups may hold, and how long they stand empty.
+    pub relay: RelaySettings,
+    /// The channel gateway (SPEC section 20).
+    pub channel: ChannelSettings,
     /// Who may do what, and what clients are told.
     pub security: SecuritySettings,
 }
@@ -210,6 +220,8 @@ impl Default for Settings {
             pusher: PusherSettings::default(),
             nodes: NodeSettings::default(),
             grpc: GrpcSettings::default(),
+            relay: RelaySettings::default(),
+            channel: ChannelSettings::default(),
             security: SecuritySettings::default(),
         }
     }

@@ -14,13 +14,14 @@ use crate::{
     clock::{Clock, SystemClock},
     config::{
         AddError, ConfigDb, ConfigDbRef, ConfigTable, FailedConfigs, Puller, Pulls, Pushes,
-        Receiver, SavedPushes,
+        Receiver, SavedPushes, Sweeper,
     },
     executor::{Executor, Pipeline, PipelineParts},
     function::{ApiFunction, Functions, FunctionsError, Outcome},
     model::{FunConfig, InvalidConfig, Mfa},
     node::{NoTransport, NodeClient, NodeResolver, NodeSelector, ResolveNodes, SelectNode},
     rate_limiter::{InvalidLimit, RateLimiter, RateLimiterActor},
+    relay::{self, Relay, RelayTable},
     settings::{InvalidSettings, Settings},
     stream::LiveStreams,
     telemetry::Telemetry,
@@ -44,6 +45,7 @@ pub struct GenApiBuilder {
     telemetry: Telemetry,
     node_client: Option<SharedClient>,
     node_selectors: Vec<NamedSelector>,
+    relay_services: Vec<String>,
 }
 
 /// The transport, without a `Debug` form of its own.
@@ -116,6 +118,12 @@ impl GenApiBuilder {
         self
     }
 
+    /// Offers the functions of the [relay](crate::relay) under this service, to every user who is logged in.
+    pub fn relay(mut self, service: impl Into<String>) -> Self {
+        self.relay_services.push(service.into());
+        self
+    }
+
     /// The clock for timeouts; the default is the real one. For tests.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = Some(clock);
@@ -144,8 +152,16 @@ impl GenApiBuilder {
             telemetry,
             node_client,
             node_selectors,
+            relay_services,
         } = self;
         settings.validate()?;
+        for service in relay_services {
+            let offered = relay::configs(&*service).map_err(|invalid| StartApiError::Config {
+                name: service,
+                reason: invalid.into(),
+            })?;
+            configs.extend(offered);
+        }
         for function in api_functions {
             let name = function.display_name();
             let (registered, config) =
@@ -158,10 +174,13 @@ impl GenApiBuilder {
             functions = registered;
             configs.push(config);
         }
-        functions.check()?;
         let pool = ArbiterPool::new(settings.engine.thread_count())?;
         let runtime = runtime_of(&pool).await?;
         let clock = clock.unwrap_or_else(|| Arc::new(SystemClock::new(runtime.clone())));
+        let groups = RelayTable::new(settings.relay, Arc::clone(&clock), telemetry.clone());
+        let (relay_spec, relay) = Relay::child(groups);
+        let functions = relay::register(functions, relay.clone());
+        functions.check()?;
         let rate_limiter = RateLimiter::with_telemetry(
             Arc::clone(&clock),
             settings.rate_limiter.clone(),
@@ -206,6 +225,7 @@ impl GenApiBuilder {
             failed.clone(),
             Arc::clone(&clock),
             settings.puller.rounds(),
+            telemetry.clone(),
         ));
         let services = settings.puller.services.clone();
         let token = settings.security.push_token.clone();
@@ -215,6 +235,7 @@ impl GenApiBuilder {
             failed.clone(),
             Arc::clone(&pulls),
             token,
+            telemetry.clone(),
         );
         let pushes = match state_directory {
             None => pushes,
@@ -222,6 +243,14 @@ impl GenApiBuilder {
         };
         let (puller_spec, puller) = Puller::child(pulls);
         let (receiver_spec, receiver) = Receiver::child(Arc::new(pushes), Arc::clone(&clock));
+        let sweeper = {
+            let (table, failed) = (Arc::clone(&table), failed.clone());
+            let (selector, clock) = (selector.clone(), Arc::clone(&clock));
+            ChildSpec::new("sweeper", move || {
+                let (table, clock) = (Arc::clone(&table), Arc::clone(&clock));
+                Sweeper::new(table, failed.clone(), selector.clone(), clock)
+            })
+        };
         let (streams_spec, stream_supervisor) = DynamicSupervisorSpec::new()
             .shutdown(Shutdown::Timeout(Duration::from_secs(5)))
             .pool(pool.clone())
@@ -245,24 +274,32 @@ impl GenApiBuilder {
         #[cfg(feature = "grpc")]
         let door = door(&pipeline, &receiver, Arc::clone(&clock))?;
         let config_db = {
-            let (table, telemetry) = (Arc::clone(&table), telemetry.clone());
+            let (table, failed) = (Arc::clone(&table), failed.clone());
+            let telemetry = telemetry.clone();
             ChildSpec::new("config_db", move || {
-                ConfigDb::new(Arc::clone(&table), telemetry.clone())
+                ConfigDb::new(Arc::clone(&table), failed.clone(), telemetry.clone())
             })
         };
         let config_db_ref = ConfigDbRef::new(config_db.child_ref(), table, clock);
+        let rate_limiter = ChildSpec::new("rate_limiter", move || {
+            RateLimiterActor::new(rate_limiter.clone())
+        });
+        let rate_limiter_ref = rate_limiter.child_ref();
+        let async_pool = pool_actor(&worker_pools.async_pool, &pool);
+        let stream_pool = pool_actor(&worker_pools.stream_pool, &pool);
+        let (async_pool_ref, stream_pool_ref) = (async_pool.child_ref(), stream_pool.child_ref());
         let (executors_spec, executors) = executors(&pipeline, &pool);
         let root = SupervisorSpec::new(Strategy::OneForOne)
             .intensity(INTENSITY)
             .observer(telemetry.observer())
             .child(config_db)
-            .child(ChildSpec::new("rate_limiter", move || {
-                RateLimiterActor::new(rate_limiter.clone())
-            }))
+            .child(rate_limiter)
             .child(puller_spec)
             .child(receiver_spec)
-            .child(pool_actor(&worker_pools.async_pool, &pool))
-            .child(pool_actor(&worker_pools.stream_pool, &pool))
+            .child(sweeper)
+            .child(relay_spec)
+            .child(async_pool)
+            .child(stream_pool)
             .child(streams_spec)
             .child(executors_spec);
         #[cfg(feature = "grpc")]
@@ -280,7 +317,11 @@ impl GenApiBuilder {
                 config_db: config_db_ref,
                 puller,
                 receiver,
+                relay,
                 failed,
+                rate_limiter: rate_limiter_ref,
+                async_pool: async_pool_ref,
+                stream_pool: stream_pool_ref,
                 executors,
                 root,
                 #[cfg(feature = "grpc")]

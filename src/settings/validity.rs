@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 
 use super::{
-    Settings,
+    ChannelSettings, Settings,
     error::{InvalidSettings, SettingFault},
+    origin::OriginParts,
 };
 use crate::{config::AllowedFunction, worker_pool::PoolSettings};
 
@@ -38,6 +39,8 @@ impl Settings {
         self.rate_limiter_faults(&mut faults);
         self.cluster_faults(&mut faults);
         self.grpc_faults(&mut faults);
+        self.relay_faults(&mut faults);
+        self.channel.faults(&mut faults);
         self.security_faults(&mut faults);
         InvalidSettings::unless_empty(faults.0)
     }
@@ -127,6 +130,17 @@ impl Settings {
         faults.add_if(bare_door, "grpc.tls.certificate", NEEDED_TO_LISTEN);
     }
 
+    fn relay_faults(&self, faults: &mut Faults) {
+        let relay = &self.relay;
+        faults.time("relay.empty_group_ttl_ms", relay.empty_group_ttl_ms);
+        faults.time("relay.sweep_interval_ms", relay.sweep_interval_ms);
+        faults.count("relay.max_groups", relay.max_groups);
+        faults.count("relay.max_members", relay.max_members);
+        faults.count("relay.max_memberships", relay.max_memberships);
+        faults.count("relay.max_message_bytes", relay.max_message_bytes);
+        faults.count("relay.max_id_bytes", relay.max_id_bytes);
+    }
+
     fn security_faults(&self, faults: &mut Faults) {
         let security = &self.security;
         if let Some(token) = &security.push_token {
@@ -146,6 +160,51 @@ impl Settings {
     }
 }
 
+impl ChannelSettings {
+    /// The same for an endpoint that has settings of its own.
+    ///
+    /// # Errors
+    ///
+    /// Every fault at once, each with the full path of its key.
+    pub fn validate(&self) -> Result<(), InvalidSettings> {
+        let mut faults = Faults::default();
+        self.faults(&mut faults);
+        InvalidSettings::unless_empty(faults.0)
+    }
+
+    fn faults(&self, faults: &mut Faults) {
+        for (index, origin) in self.origins.iter().enumerate() {
+            let faulty = origin != "*" && OriginParts::parse(origin).is_none();
+            faults.add_if(faulty, &format!("channel.origins[{index}]"), NO_ORIGIN);
+        }
+        faults.name("channel.request_event", &self.request_event);
+        let frames = u64::from(self.max_frames_per_second);
+        faults.count("channel.max_frames_per_second", frames);
+        for (key, count) in [
+            ("channel.max_frame_bytes", self.max_frame_bytes),
+            ("channel.max_channels", self.max_channels),
+            ("channel.max_in_flight", self.max_in_flight),
+            (
+                "channel.max_sockets_per_address",
+                self.max_sockets_per_address,
+            ),
+            ("channel.outgoing_bytes", self.outgoing_bytes),
+        ] {
+            faults.count(key, count);
+        }
+        for (key, millis) in [
+            ("channel.join_timeout_ms", self.join_timeout_ms),
+            ("channel.idle_timeout_ms", self.idle_timeout_ms),
+            ("channel.slow_client_ms", self.slow_client_ms),
+            ("channel.long_poll_ms", self.long_poll_ms),
+        ] {
+            faults.time(key, millis);
+        }
+    }
+}
+
+const NO_ORIGIN: &str =
+    "must be `*`, or an origin such as `https://example.com` or `//*.example.com`";
 const EMPTY: &str = "must not be empty";
 const NEEDED_TO_LISTEN: &str = "is needed to listen";
 const BOTH_OR_NONE: &str = "a certificate and its key belong together";

@@ -23,6 +23,7 @@ use crate::{
         FunConfig, InvalidConfig, Mfa, Nodes, PushConfig, PushOptions, PushOutcome, PushToken,
         SkipReason, Verification,
     },
+    telemetry::{ConfigEvent, Family, Reason, Telemetry},
 };
 
 /// Why a push was refused; nothing of it was stored.
@@ -84,6 +85,7 @@ pub(crate) struct Pushes {
     failed: FailedConfigs,
     pulls: Arc<Pulls>,
     token: Option<PushToken>,
+    telemetry: Telemetry,
     /// Where pushes are kept for a restart.
     saved: Option<SavedPushes>,
     /// Locked for as long as a push is stored, so that pushes take turns.
@@ -97,12 +99,14 @@ impl Pushes {
         failed: FailedConfigs,
         pulls: Arc<Pulls>,
         token: Option<PushToken>,
+        telemetry: Telemetry,
     ) -> Self {
         Self {
             table,
             failed,
             pulls,
             token,
+            telemetry,
             saved: None,
             turn: Mutex::default(),
             services: Mutex::default(),
@@ -136,12 +140,15 @@ impl Pushes {
 
     /// Stores what was accepted before a restart. What may not be stored any more is noted, and the rest serves.
     fn restore(&self, push: SavedPush) {
-        for function in push.fun_configs {
-            match self.table.check(&function) {
-                Ok(()) => self.table.store_refreshed(function),
-                Err(error) => self.note(&function, reasons(&error)),
+        let mut functions = push.fun_configs;
+        functions.retain(|function| {
+            let checked = self.table.check(function);
+            if let Err(error) = &checked {
+                self.note(function, reasons(error));
             }
-        }
+            checked.is_ok()
+        });
+        self.table.refresh(&push.service, functions, None);
         let is_pulled = push
             .pull
             .is_some_and(|pull| self.pulls.add(vec![pull]).is_ok());
@@ -169,7 +176,10 @@ impl Pushes {
                 if self.may_push(token) {
                     self.note_unreadable(&json);
                 }
-                Err(invalid.into())
+                let text = |name: &str| json.get(name).and_then(Value::as_str).unwrap_or_default();
+                let error = invalid.into();
+                self.tell(text("service"), text("config_version"), Err(&error));
+                Err(error)
             }
         }
     }
@@ -180,6 +190,28 @@ impl Pushes {
         config: &PushConfig,
         options: PushOptions,
     ) -> Result<PushOutcome, PushError> {
+        let taken = self.take(config, options);
+        let stored = taken.as_ref().map(|(_, stored)| *stored);
+        // Not while the services are locked: a handler may ask for them.
+        self.tell(&config.service, &config.config_version, stored);
+        taken.map(|(outcome, _)| outcome)
+    }
+
+    fn tell(&self, service: &str, config_version: &str, stored: Result<usize, &PushError>) {
+        self.telemetry.emit(Family::Config, || ConfigEvent::Push {
+            service,
+            config_version,
+            stored: stored.unwrap_or_default(),
+            error: stored.err().map(|error| Reason::new(error)),
+        });
+    }
+
+    /// Also answers how many functions were stored.
+    fn take(
+        &self,
+        config: &PushConfig,
+        options: PushOptions,
+    ) -> Result<(PushOutcome, usize), PushError> {
         let may_push = self.may_push(config.push_token.as_ref().map(PushToken::expose));
         if let Err(invalid) = config.validate(self.table.limits()) {
             // What a stranger sends leaves no trace.
@@ -203,7 +235,7 @@ impl Pushes {
             .as_ref()
             .is_some_and(|known| known.config_version == config.config_version);
         if is_stored && !options.force {
-            return Ok(PushOutcome::Skipped(SkipReason::VersionMatches));
+            return Ok((PushOutcome::Skipped(SkipReason::VersionMatches), 0));
         }
         let functions = self.check(config)?;
         let count = functions.len();
@@ -220,7 +252,7 @@ impl Pushes {
         self.services.lock().insert(stored, pushed);
         let (service, version) = (&config.service, &config.config_version);
         tracing::info!(service, version, count, "accepted a push");
-        Ok(PushOutcome::Accepted)
+        Ok((PushOutcome::Accepted, count))
     }
 
     pub(crate) fn verify(&self, service: &str, config_version: &str) -> Verification {
@@ -301,14 +333,11 @@ impl Pushes {
         let listed: HashSet<(String, Option<String>)> = listed
             .map(|one| (one.request_type.clone(), one.version.clone()))
             .collect();
-        for function in functions {
-            self.table.store_refreshed(function);
-        }
-        if options.replace {
-            self.table.retain(service, |request_type, version| {
-                listed.contains(&(request_type.to_owned(), version.map(str::to_owned)))
-            });
-        }
+        let is_listed = |request_type: &str, version: Option<&str>| {
+            listed.contains(&(request_type.to_owned(), version.map(str::to_owned)))
+        };
+        let keep = options.replace.then_some(&is_listed as _);
+        self.table.refresh(service, functions, keep);
     }
 
     /// Lets the service be pulled too, where the push says how.

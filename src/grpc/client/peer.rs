@@ -5,7 +5,7 @@ use std::{
     pin::pin,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -57,6 +57,8 @@ enum Phase {
 pub(super) struct Link {
     pub(super) sender: Sender,
     silent: Arc<OnceLock<String>>,
+    /// Whether a call on it was ever answered.
+    served: AtomicBool,
     retired: Notify,
 }
 
@@ -64,6 +66,14 @@ impl Link {
     /// Why it was given up, where its end alone does not tell.
     pub(super) fn given_up(&self) -> Option<&str> {
         self.silent.get().map(String::as_str)
+    }
+
+    /// Notes that a call was answered.
+    pub(super) fn served(&self) {
+        // Read first: all calls share this line of memory, and only the first has to change it.
+        if !self.served.load(Ordering::Relaxed) {
+            self.served.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -77,7 +87,11 @@ pub(super) enum NoLink {
 
 /// How the work on a connection ended.
 enum End {
-    Lost(String),
+    /// It has ended; `served` where it was of use.
+    Lost {
+        reason: String,
+        served: bool,
+    },
     Silent(String),
     Retired,
     Idle,
@@ -158,16 +172,15 @@ impl Peer {
             let reason = match connected {
                 Ok(opened) => {
                     let since = Instant::now();
-                    failures = 0;
                     match self.serve(opened, &mut closing).await {
                         End::Idle => return,
                         End::Retired => continue,
                         // One that ends what it has just begun is not asked again and again.
-                        End::Lost(_) if since.elapsed() >= trial_interval => {
+                        End::Lost { served, .. } if served || since.elapsed() >= trial_interval => {
                             self.stand(Phase::Connecting);
                             continue;
                         }
-                        End::Lost(reason) | End::Silent(reason) => reason,
+                        End::Lost { reason, .. } | End::Silent(reason) => reason,
                     }
                 }
                 Err(reason) => reason,
@@ -195,6 +208,7 @@ impl Peer {
         let link = Arc::new(Link {
             sender,
             silent,
+            served: AtomicBool::new(false),
             retired: Notify::new(),
         });
         tracing::info!(node = %self.target.origin, "a node is up");
@@ -203,7 +217,10 @@ impl Peer {
             let left = pin!(self.left(&link, closing));
             match select(&mut work, left).await {
                 Either::Right((end, _)) => end,
-                Either::Left((Ended::Closed(reason), _)) => return End::Lost(reason),
+                Either::Left((Ended::Closed(reason), _)) => {
+                    let served = link.served.load(Ordering::Relaxed);
+                    return End::Lost { reason, served };
+                }
                 Either::Left((Ended::Silent(reason), _)) => return End::Silent(reason),
             }
         };

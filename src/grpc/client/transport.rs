@@ -101,6 +101,7 @@ impl Call {
         let (response, mut stream) = sender.send_request(head, false).map_err(not_sent)?;
         stream.send_data(message, true).map_err(not_sent)?;
         let response = response.await.map_err(|error| broken(&link, &error))?;
+        link.served();
         let timeout = self.deadline.map(|(_, timeout)| timeout);
         judged(response, link, timeout)
     }
@@ -222,11 +223,11 @@ fn ended(headers: &mut HeaderMap, timeout: Option<Duration>) -> Result<bool, Nod
     if status.as_bytes() == b"0" {
         return Ok(true);
     }
-    let status = Status::from_header_map(headers).filter(|status| status.code() != Code::Ok);
-    Err(status.map_or_else(
-        || malformed("its status cannot be read"),
-        |status| answered(&status, timeout),
-    ))
+    let is_number = !status.is_empty() && status.as_bytes().iter().all(u8::is_ascii_digit);
+    match Status::from_header_map(headers) {
+        Some(status) if is_number && status.code() != Code::Ok => Err(answered(&status, timeout)),
+        _ => Err(malformed("its status cannot be read")),
+    }
 }
 
 /// The body of an answer. Its failure is a [`NodeCallError`] inside of [`Ended`].
