@@ -50,8 +50,8 @@
 //! | pull configs from services, take pushed ones | [`config::PullerRef`], [`config::ReceiverRef`] |
 //! | hear what happens: events, spans, metrics | [`telemetry`], [`GenApi::telemetry`] |
 //! | see what runs, and how it is doing, as tables | [`diagnostics`], [`GenApi::health_check`], [`GenApi::call_flow`] |
-//! | send requests as typed messages | [`Execute`] and [`StartStream`] to [`GenApi::executor`] |
 //! | serve functions to gateways elsewhere, or write a transport | [`service_node`] |
+//! | send requests as typed messages | [`Execute`] and [`StartStream`] to [`GenApi::executor`] |
 //! | find what had another name in PhoenixGenApi | [`old_names`] |
 //!
 //! The features: `macros`, on by default, is the attribute `#[gen_api::function]`; `metrics` adds the module

@@ -46,7 +46,8 @@ pub(crate) struct DoorPlan {
     /// Where connections and calls live.
     runtime: Handle,
     address: SocketAddr,
-    socket: Mutex<TcpListener>,
+    /// `None` while the door is closed for good: nobody shall knock in vain.
+    socket: Mutex<Option<TcpListener>>,
 }
 
 impl DoorPlan {
@@ -76,7 +77,7 @@ impl DoorPlan {
             clock,
             runtime,
             address,
-            socket: Mutex::new(socket),
+            socket: Mutex::new(Some(socket)),
         })
     }
 
@@ -91,14 +92,21 @@ impl DoorPlan {
         format!("{scheme}://{}", self.address)
     }
 
-    /// The socket for the next incarnation of the door; bound anew where the old one is of no use any more.
+    /// The socket for the next incarnation of the door; bound anew where there is none of use any more.
     fn socket(&self) -> io::Result<TcpListener> {
         let mut socket = self.socket.lock();
-        if let Ok(socket) = socket.try_clone() {
+        if let Some(Ok(socket)) = socket.as_ref().map(TcpListener::try_clone) {
             return Ok(socket);
         }
-        *socket = bind(self.address)?;
-        socket.try_clone()
+        let bound = bind(self.address)?;
+        let clone = bound.try_clone()?;
+        *socket = Some(bound);
+        Ok(clone)
+    }
+
+    /// Lets go of the socket: whoever knocks is turned away at once, once the server has let go of it too.
+    fn release(&self) {
+        self.socket.lock().take();
     }
 
     /// How long running calls may take to end when the door is closed.
@@ -159,6 +167,7 @@ impl Door {
 
     fn close(&mut self, ctx: &mut Context<Self>) {
         self.closing = Closing::Begun;
+        self.plan.release();
         self.state.stop();
         let (state, plan) = (Arc::clone(&self.state), Arc::clone(&self.plan));
         let ended = async move {

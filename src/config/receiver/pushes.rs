@@ -141,12 +141,12 @@ impl Pushes {
     /// Stores what was accepted before a restart. What may not be stored any more is noted, and the rest serves.
     fn restore(&self, push: SavedPush) {
         let mut functions = push.fun_configs;
-        functions.retain(|function| match self.table.check(function) {
-            Ok(()) => true,
-            Err(error) => {
-                self.note(function, reasons(&error));
-                false
+        functions.retain(|function| {
+            let checked = self.table.check(function);
+            if let Err(error) = &checked {
+                self.note(function, reasons(error));
             }
+            checked.is_ok()
         });
         self.table.refresh(&push.service, functions, None);
         let is_pulled = push

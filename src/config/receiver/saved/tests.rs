@@ -12,7 +12,6 @@ use crate::{
         FunConfig, Mfa, Nodes, PushConfig, PushOptions, PushOutcome, PushToken, ServiceConfig,
         SkipReason, Verification,
     },
-    telemetry::Telemetry,
 };
 
 /// A directory that is gone with its test.
@@ -63,13 +62,8 @@ impl Gateway {
         let token = Some(PushToken::from("s3cret"));
         let world = World::new(allowlist, token.clone(), PullerSettings::default());
         let (table, pulls) = (Arc::clone(&world.table), Arc::clone(&world.pulls));
-        let pushes = Pushes::new(
-            table,
-            world.failed.clone(),
-            pulls,
-            token,
-            Telemetry::default(),
-        );
+        let telemetry = world.telemetry.clone();
+        let pushes = Pushes::new(table, world.failed.clone(), pulls, token, telemetry);
         let saved = SavedPushes::open(&directory.0).unwrap();
         Self {
             pushes: pushes.with_saved(saved).unwrap(),
