@@ -56,7 +56,8 @@
 //!
 //! The features: `macros`, on by default, is the attribute `#[gen_api::function]`; `metrics` adds the module
 //! `telemetry::metrics` for the recorders of the `metrics` crate; `channel` adds the module `channel`, the Phoenix Channels
-//! protocol for actix-web applications.
+//! protocol for actix-web applications; `grpc` adds `ServiceNode` and the module `grpc`: service nodes, and the door for their
+//! pushes.
 //!
 //! # Response modes
 //!

@@ -1,7 +1,7 @@
 //! The names of PhoenixGenApi beside those of this crate, for those who come from Elixir (SPEC section 22).
 //!
 //! This module holds nothing but this page. `api` is a [`GenApi`]; where a message is named, the actor takes it too.
-//! The rows of what speaks over a network come with it: the pusher on the side of a service, and service nodes.
+//! [`Pusher`] and `ServiceNode` (feature `grpc`) are on the side of a service.
 //!
 //! | PhoenixGenApi | here |
 //! |---|---|
@@ -14,6 +14,8 @@
 //! | `get_rate_limit_config`, `update_rate_limit_config` | [`.config()`](RateLimiter::config), [`.update_config(..)`](RateLimiter::update_config); messages [`GetConfig`], [`UpdateConfig`] |
 //! | `get_rate_limit_status`, `reset_rate_limit` | [`.status(key, scope, kind)`](RateLimiter::status), [`.reset(key, scope, kind)`](RateLimiter::reset); messages [`GetStatus`], [`Reset`] |
 //! | `push_config`, `verify_config` | [`api.receiver()`](GenApi::receiver)[`.push(..)`](ReceiverRef::push), [`.verify(..)`](ReceiverRef::verify); messages [`Push`], [`Verify`] |
+//! | `ConfigPusher.push`, `ConfigPusher.push_on_startup` | [`PusherRef::push`], [`PusherRef::push_on_startup`]; messages [`PushTo`], [`PushOnStartup`] |
+//! | `ConfigPusher.verify`, `ConfigPusher.from_service_config` | [`PusherRef::verify`], message [`VerifyAt`]; [`Pusher::from_service_config`] |
 //! | `ConfigPuller.add`, `delete` | [`api.puller()`](GenApi::puller)[`.add(..)`](PullerRef::add), [`.delete(..)`](PullerRef::delete); messages [`AddServices`], [`DeleteServices`] |
 //! | `ConfigPuller.pull`, `force_pull` | [`PullerRef::pull`], [`PullerRef::force_pull`]; messages [`Pull`], [`ForcePull`] |
 //! | `ConfigPuller.get_services`, `get_api_list` | [`PullerRef::get_services`], [`PullerRef::get_api_list`] |
@@ -41,6 +43,7 @@
 //! | `pushed_services_status` | [`api.pushed_services_status()`](GenApi::pushed_services_status); it prints as a table |
 //! | `rl_config`, `rl_global`, `rl_status` | [`api.rl_config()`](GenApi::rl_config), [`api.rl_global()`](GenApi::rl_global), [`api.rl_status(user_id)`](GenApi::rl_status); they print as tables |
 //! | `use PhoenixGenApi` in a channel | feature `channel`: `channel::ChannelEndpoint` |
+//! | `client_mode: true` | feature `grpc`: `ServiceNode`, with functions, configs and the gRPC door, and no gateway parts |
 
 // For the links alone.
 #[cfg(doc)]
@@ -48,7 +51,8 @@ use crate::{
     Execute, GenApi, GenApiBuilder, StartStream, StartedStream, arguments,
     config::{
         Add, AddServices, BatchAdd, Clear, ConfigDbRef, Delete, DeleteServices, Disable, Enable,
-        ForcePull, Pull, Puller, PullerRef, Push, ReceiverRef, Update, Verify,
+        ForcePull, Pull, Puller, PullerRef, Push, PushOnStartup, PushTo, Pusher, PusherRef,
+        ReceiverRef, Update, Verify, VerifyAt,
     },
     function::StreamHandle,
     node::NodeSelector,

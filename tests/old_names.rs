@@ -7,9 +7,11 @@ use actix_otp::{ArbiterPool, ChildRef};
 use gen_api::{
     Execute, GenApi, Settings, StartStream,
     arguments::{ArgOrders, ArgType, CallArgs, Limits, convert},
+    clock::{Clock, ManualClock},
     config::{
         Add, AddServices, BatchAdd, Clear, Delete, DeleteServices, Disable, Enable, ForcePull,
-        GetPullerStatus, LookupError, Pull, Push, Update, Verify,
+        GetPullerStatus, LookupError, Pull, Push, PushOnStartup, PushTo, Pusher, PusherSettings,
+        Update, Verify, VerifyAt,
     },
     connection::{Connection, Outlet, PushError},
     function::{FunctionError, Functions, StreamHandle},
@@ -17,12 +19,14 @@ use gen_api::{
         CheckPermission, FunConfig, Mfa, Nodes, PushConfig, PushOptions, PushOutcome, Request,
         Response, ServiceConfig, Verification,
     },
+    node::Address,
     permission,
     rate_limiter::{
         self, AddGlobalLimit, Check, CheckKey, GetConfig, GetGlobalLimits, GetStatus, LimitKey,
         RateLimit, RateLimitUpdate, RemoveGlobalLimit, Reset, Scope, SetGlobalLimits, UpdateConfig,
     },
     relay::{GetGroupInfo, GroupType, MemberStatus},
+    service_node::InMemoryTransport,
     stream::StopStream,
     telemetry::Filter,
     worker_pool::{PoolSettings, Run, WorkerPool, WorkerPoolActor},
@@ -30,7 +34,7 @@ use gen_api::{
 use serde_json::{Map, json};
 
 /// The old names of which the page has a row.
-const OLD_NAMES: [&str; 60] = [
+const OLD_NAMES: [&str; 65] = [
     "execute!",
     "execute_params!",
     "execute_with_timeout!",
@@ -46,6 +50,11 @@ const OLD_NAMES: [&str; 60] = [
     "reset_rate_limit",
     "push_config",
     "verify_config",
+    "ConfigPusher.push`",
+    "ConfigPusher.push_on_startup",
+    "ConfigPusher.verify",
+    "ConfigPusher.from_service_config",
+    "client_mode: true",
     "ConfigPuller.add",
     "ConfigPuller.pull",
     "force_pull",
@@ -508,5 +517,58 @@ async fn every_status_prints_as_a_table() {
     }
     let rules = api.rl_config().to_string();
     assert!(rules.starts_with("rate limiting on"), "{rules}");
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn the_verbs_of_the_pusher_work_on_the_side_of_the_service() {
+    let api = start().await;
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::new());
+    let transport = InMemoryTransport::new(Arc::clone(&clock));
+    let gateway = Address::new("mem://gateway").expect("an address");
+    transport.serve_gateway(gateway.clone(), api.receiver().clone());
+    let (child, pusher) = Pusher::child(Arc::new(transport), PusherSettings::default(), clock);
+    api.root().start_child(child).await.expect("a child");
+    let options = PushOptions::default();
+    let service = |name: &str| {
+        let configs = Mfa::new("Configs", "all");
+        let config = FunConfig::builder(name, "get").call("T", "get").local();
+        let service = ServiceConfig::new(name, Nodes::list(["mem://node"]), configs);
+        Pusher::from_service_config(service, "1", [config.build().expect("a config")])
+    };
+
+    let pushed = pusher.push(&gateway, &service("one"), options).await;
+    assert_eq!(pushed, Ok(PushOutcome::Accepted));
+    let message = PushTo {
+        gateway: gateway.clone(),
+        config: Box::new(service("two")),
+        options,
+    };
+    let pushed = ask(pusher.actor(), message).await;
+    assert_eq!(pushed, Ok(PushOutcome::Accepted));
+
+    let kept = pusher.push_on_startup([gateway.clone()], service("three"), options);
+    kept.await.expect("a pusher");
+    pusher.wait_until_accepted("three").await;
+    let message = PushOnStartup {
+        gateways: vec![gateway.clone()],
+        config: Box::new(service("four")),
+        options,
+    };
+    ask(pusher.actor(), message).await;
+    pusher.wait_until_accepted("four").await;
+
+    for name in ["one", "two", "three", "four"] {
+        let verified = pusher.verify(&gateway, name, "1").await;
+        assert_eq!(verified, Ok(Verification::Matched), "{name}");
+    }
+    let message = VerifyAt {
+        gateway,
+        service: "five".to_owned(),
+        config_version: "1".to_owned(),
+    };
+    let verified = ask(pusher.actor(), message).await;
+    assert_eq!(verified, Ok(Verification::NotFound));
+    assert_eq!(api.puller().get_services().len(), 4);
     api.stop().await;
 }

@@ -4,14 +4,16 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
 use gen_api::{
-    GenApi,
+    GenApi, Settings,
     clock::{Clock, SystemClock},
     function::{FunctionError, Functions, StreamHandle},
     model::{
-        FunConfig, Nodes, PushOptions, PushOutcome, Request, ResponseType, SkipReason, Verification,
+        FunConfig, Nodes, PushConfig, PushOptions, PushOutcome, Request, ResponseType, SkipReason,
+        Verification,
     },
     node::{Address, NodeClient},
     service_node::{InMemoryTransport, NodeCore, Offer},
+    settings::ReceiverSettings,
 };
 use serde_json::json;
 use tokio::runtime::Handle;
@@ -181,4 +183,97 @@ async fn a_node_that_offers_nothing_of_a_kind_refuses_it() {
     };
     assert_eq!(exists("name").await, Ok(true));
     assert_eq!(exists("nowhere").await, Ok(false));
+}
+
+/// A directory that is gone with its test.
+struct StateDirectory(std::path::PathBuf);
+
+impl StateDirectory {
+    fn new(name: &str) -> Self {
+        let name = format!("gen_api-state-{}-{name}", std::process::id());
+        Self(std::env::temp_dir().join(name))
+    }
+
+    async fn gateway(&self, transport: &InMemoryTransport) -> GenApi {
+        let mut settings = Settings::default().with_threads(1);
+        settings.receiver = ReceiverSettings::default().with_state_directory(&self.0);
+        let api = GenApi::builder()
+            .settings(settings)
+            .node_client(transport.clone());
+        let api = api.start().await.expect("a gateway");
+        transport.serve_gateway(address(GATEWAY), api.receiver().clone());
+        api
+    }
+}
+
+impl Drop for StateDirectory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_that_kept_its_state_serves_from_its_start_on() {
+    let transport = transport();
+    transport.serve_node(address(A), node("a"));
+    let state = StateDirectory::new("kept");
+    let api = state.gateway(&transport).await;
+    let push = offer().push_config("demo", Nodes::list([A]), false);
+    let pushed = api.receiver().push(push.clone(), PushOptions::default());
+    assert_eq!(pushed.await, Ok(PushOutcome::Accepted));
+    api.stop().await;
+
+    let api = state.gateway(&transport).await;
+    assert_eq!(ask(&api, "name", "bob").await["result"], "a");
+    let again = api.receiver().push(push, PushOptions::default());
+    assert_eq!(
+        again.await,
+        Ok(PushOutcome::Skipped(SkipReason::VersionMatches))
+    );
+    api.receiver()
+        .delete_pushed("demo")
+        .await
+        .expect("a receiver");
+    assert_eq!(ask(&api, "name", "bob").await["result"], "a");
+    api.stop().await;
+
+    let api = state.gateway(&transport).await;
+    assert_eq!(ask(&api, "name", "bob").await["success"], false);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn pushes_at_the_same_moment_are_kept_in_their_order() {
+    let transport = transport();
+    let state = StateDirectory::new("order");
+    let api = state.gateway(&transport).await;
+    let pushes = (0..20).map(|version: u32| {
+        let config = offer().configs("demo")[..1].to_vec();
+        let push = PushConfig::new("demo", Nodes::list([A]), version.to_string(), config);
+        api.receiver().push(push, PushOptions::default())
+    });
+    let outcomes = futures_util::future::join_all(pushes).await;
+    assert!(
+        outcomes
+            .iter()
+            .all(|outcome| *outcome == Ok(PushOutcome::Accepted)),
+        "{outcomes:?}"
+    );
+    let last = api.receiver().pushed_services();
+    api.stop().await;
+    let api = state.gateway(&transport).await;
+    assert_eq!(api.receiver().pushed_services(), last);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn a_state_directory_that_cannot_be_used_is_an_error_at_the_start() {
+    let state = StateDirectory::new("file");
+    std::fs::write(&state.0, "a file").expect("a file");
+    let mut settings = Settings::default();
+    settings.receiver = ReceiverSettings::default().with_state_directory(&state.0);
+    let error = GenApi::builder().settings(settings).start().await.err();
+    let error = error.expect("an error").to_string();
+    assert!(error.starts_with("receiver.state_directory: "), "{error}");
+    std::fs::remove_file(&state.0).expect("the file");
 }
