@@ -23,7 +23,7 @@ mod reply;
 mod target;
 mod watch;
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{mem, pin::pin, sync::Arc, time::Duration};
 
 use actix::Recipient;
 use actix_otp::{ArbiterPool, DynamicSupervisorRef};
@@ -162,8 +162,8 @@ impl Pipeline {
     }
 
     /// Answers a request; its later responses are in the reply.
-    pub(crate) async fn execute(&self, request: Request) -> Reply {
-        self.answer(request, None).await
+    pub(crate) fn execute(&self, request: Request) -> impl Future<Output = Reply> + Send {
+        self.answer(request, None)
     }
 
     /// Answers a request; all responses go to the recipient, in order.
@@ -187,12 +187,13 @@ impl Pipeline {
     }
 
     /// Answers a request within a limit, retries included.
-    pub(crate) async fn execute_within(&self, request: Request, limit: Duration) -> Reply {
+    pub(crate) async fn execute_within(&self, mut request: Request, limit: Duration) -> Reply {
         let request_id = request.request_id.clone();
         let mut watch = Watch::start(self, &request);
         let span = watch.span();
         {
-            let answer = pin!(self.stages(&mut watch, request, None).instrument(span));
+            let stages = self.stages(&mut watch, &mut request, None);
+            let answer = pin!(stages.instrument(span));
             let expired = self.attempts.clock.sleep(limit);
             if let Either::Left((reply, _)) = select(answer, expired).await {
                 return reply;
@@ -203,37 +204,37 @@ impl Pipeline {
         self.refuse(request_id, &error)
     }
 
-    async fn answer(&self, request: Request, recipient: Option<Recipient<Response>>) -> Reply {
+    async fn answer(&self, mut request: Request, recipient: Option<Recipient<Response>>) -> Reply {
         let mut watch = Watch::start(self, &request);
         let span = watch.span();
-        let answer = self.stages(&mut watch, request, recipient);
+        let answer = self.stages(&mut watch, &mut request, recipient);
         answer.instrument(span).await
     }
 
     async fn stages(
         &self,
         watch: &mut Watch<'_>,
-        mut request: Request,
+        request: &mut Request,
         recipient: Option<Recipient<Response>>,
     ) -> Reply {
-        let (_place, route) = match self.admit(&request) {
+        let (_place, route) = match self.admit(request) {
             Ok(admitted) => admitted,
             Err(error) => {
                 watch.end(Some(&error));
-                return self.refuse(request.request_id, &error);
+                return self.refuse(mem::take(&mut request.request_id), &error);
             }
         };
         watch.found(route.config.response_type);
-        let checked = self.check(&mut request, route).await;
+        let checked = self.check(request, route).await;
         let (route, checked) = match checked {
             Ok((route, target)) => (route, Ok(target)),
             Err((route, error)) => (route, Err(error)),
         };
         // The before hook may have changed it.
         watch.found(route.config.response_type);
-        let after = AfterHook::of(&self.hooks, &route, &request);
+        let after = AfterHook::of(&self.hooks, &route, request);
         let result = match checked {
-            Ok(target) => match accept(&mut request, &route, target) {
+            Ok(target) => match accept(request, &route, target) {
                 Ok(input) => {
                     let id = &request.request_id;
                     self.invoke(id, route, input, after.as_ref(), recipient)
@@ -249,9 +250,11 @@ impl Pipeline {
                 reply
             }
             Err(error) => {
-                let mut reply = self.refuse(request.request_id, &error);
-                if let Some(response) = reply.response.take() {
-                    reply.response = Some(after::apply(after.as_ref(), response).await);
+                let mut reply = self.refuse(mem::take(&mut request.request_id), &error);
+                if let (Some(after), Some(response)) =
+                    (&after, reply.response.take_if(|_| after.is_some()))
+                {
+                    reply.response = Some(after.apply(response).await);
                 }
                 watch.end(Some(&error));
                 reply
@@ -273,7 +276,8 @@ impl Pipeline {
         mut route: Arc<Route>,
     ) -> Result<(Arc<Route>, Target), (Arc<Route>, RequestError)> {
         if let Some(hook) = &route.config.before_execute {
-            match self.hooks.before(hook, request, &route.config).await {
+            // In a box, as all that few requests meet: each one moves about what its future is as large as.
+            match Box::pin(self.hooks.before(hook, request, &route.config)).await {
                 Ok(None) => {}
                 Ok(Some(config)) => match self.configs.compile(config) {
                     Ok(changed) => route = Arc::new(changed),
@@ -314,7 +318,7 @@ impl Pipeline {
 
 /// What the function is called with; takes it out of the request.
 fn accept(request: &mut Request, route: &Route, target: Target) -> Result<Input, RequestError> {
-    let args = arguments::convert(route, std::mem::take(&mut request.args))?;
+    let args = arguments::convert(route, mem::take(&mut request.args))?;
     let info = if route.needs_info {
         let (user_id, device_id) = (request.user_id.take(), request.device_id.take());
         RequestInfo::new(request.request_id.clone(), user_id, device_id)
