@@ -60,6 +60,9 @@ impl Target {
         if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
             return Err(wrong("nothing may follow the port"));
         }
+        if authority.port_u16().is_none() && authority.as_str() != authority.host() {
+            return Err(wrong("its port is none"));
+        }
         let host = bare(authority.host()).to_owned();
         match (uri.scheme_str(), encryption) {
             (Some("dns"), _) => {
