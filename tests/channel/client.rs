@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::timeout,
 };
 use tokio_util::codec::{Encoder, Framed};
@@ -28,6 +28,8 @@ pub(crate) struct Client {
 pub(crate) struct How<'a> {
     pub(crate) query: &'a str,
     pub(crate) headers: &'a [(&'a str, &'a str)],
+    /// How many bytes the network holds for it; `None` for as many as the machine likes.
+    pub(crate) receive_buffer: Option<u32>,
 }
 
 impl Client {
@@ -42,7 +44,11 @@ impl Client {
 
     /// Connects; the error is the HTTP status instead of 101.
     pub(crate) async fn connect_with(address: SocketAddr, how: How<'_>) -> Result<Self, u16> {
-        let mut stream = TcpStream::connect(address).await.expect("a server");
+        let socket = TcpSocket::new_v4().expect("a socket");
+        if let Some(bytes) = how.receive_buffer {
+            socket.set_recv_buffer_size(bytes).expect("a small buffer");
+        }
+        let mut stream = socket.connect(address).await.expect("a server");
         let mut request = format!(
             "GET /socket/websocket?{} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\n\
              Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
@@ -77,6 +83,15 @@ impl Client {
         let encoded = self.framed.codec_mut().encode(message, &mut bytes);
         encoded.expect("a message");
         self.send_raw(&bytes).await;
+    }
+
+    /// The same where the connection may end; it waits for as long as the server reads nothing.
+    pub(crate) async fn try_send_text(&mut self, text: &str) -> std::io::Result<()> {
+        let mut bytes = BytesMut::new();
+        let message = Message::Text(text.into());
+        let encoded = self.framed.codec_mut().encode(message, &mut bytes);
+        encoded.expect("a message");
+        self.framed.get_mut().write_all(&bytes).await
     }
 
     /// Sends bytes as they are.

@@ -64,6 +64,7 @@ async fn the_callback_sees_parameters_token_headers_and_address() {
                 ("X-Device", "phone"),
                 ("Sec-WebSocket-Protocol", &protocols),
             ],
+            ..How::default()
         };
         let mut client = Client::connect_with(gateway.address, how).await.unwrap();
         let headers = client.headers.to_ascii_lowercase();
@@ -91,6 +92,7 @@ async fn a_page_of_another_origin_gets_403() {
         let how = How {
             query: "vsn=2.0.0",
             headers: &[("Origin", origin)],
+            ..How::default()
         };
         let connected = Client::connect_with(gateway.address, how).await;
         assert_eq!(connected.err(), status, "{origin}");
@@ -102,6 +104,7 @@ async fn a_page_of_another_origin_gets_403() {
         let how = How {
             query: "vsn=2.0.0",
             headers: &[("Origin", origin)],
+            ..How::default()
         };
         let connected = Client::connect_with(gateway.address, how).await;
         assert_eq!(connected.err(), status, "{origin}");

@@ -8,6 +8,7 @@ mod frames;
 mod gateway;
 mod limits;
 mod long_poll;
+mod overload;
 mod relay;
 mod requests;
 mod versions;
