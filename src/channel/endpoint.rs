@@ -165,6 +165,11 @@ impl ChannelEndpointRef {
     /// Mounts the endpoint into an actix-web application: `PATH/websocket` and `PATH/longpoll`.
     ///
     /// The path is what the JavaScript client is given: `new Socket("/socket")`.
+    ///
+    /// What comes before the upgrade is up to the `HttpServer`: its `client_request_timeout` (5 s by default) cuts clients
+    /// that let their handshake dribble, and `tcp_nodelay(true)` lets no answer wait for the one before it. A client that
+    /// stops reading is closed here, but keeps its TCP connection, and its place among those of its address, until it
+    /// reads again or goes away: actix-web sets no time limit for a write.
     pub fn mount(&self, path: &str) -> impl FnOnce(&mut ServiceConfig) + use<> {
         let (endpoint, path) = (self.clone(), path.to_owned());
         move |app| http::mount(endpoint, &path, app)
