@@ -4,7 +4,7 @@
 
 mod report;
 
-use std::{collections::VecDeque, fmt, pin::Pin, sync::Arc, task, task::Poll};
+use std::{cell::Cell, collections::VecDeque, fmt, pin::Pin, sync::Arc, task, task::Poll};
 
 use actix::{
     Actor, ActorContext, ActorFuture, ActorFutureExt, Addr, AsyncContext, Context, Handler,
@@ -16,6 +16,7 @@ use futures_util::{
     stream::FuturesUnordered,
 };
 use serde_json::Value;
+use tokio_util::sync::ReusableBoxFuture;
 
 use self::report::{OwnConnection, Report};
 use super::{
@@ -44,7 +45,7 @@ pub(crate) struct ChannelActor {
     /// Its entry among the members of the topic, while it is joined.
     entry: Option<members::Joined>,
     /// The requests under way and the streams that are open.
-    requests: FuturesUnordered<LocalBoxFuture<'static, ()>>,
+    requests: FuturesUnordered<ReusableBoxFuture<'static, ()>>,
     events: Events,
     is_ending: bool,
 }
@@ -299,14 +300,32 @@ impl Handler<Take> for ChannelActor {
                     payload: take.payload,
                     permit: take.permit,
                 };
-                let mut task: LocalBoxFuture<'_, ()> = Box::pin(respond::run(task));
+                let mut task = boxed(respond::run(task));
                 // Most requests are answered at once; those that are not are polled again with the rest.
                 let mut cx = task::Context::from_waker(task::Waker::noop());
-                if task.poll_unpin(&mut cx).is_pending() {
+                if task.poll(&mut cx).is_pending() {
                     self.requests.push(task);
+                } else {
+                    SPARE.set(Some(task));
                 }
             }
         }
+    }
+}
+
+thread_local! {
+    /// The memory of the thread's last request that was answered at once, for the next one.
+    static SPARE: Cell<Option<ReusableBoxFuture<'static, ()>>> = const { Cell::new(None) };
+}
+
+/// In a box, which may have held another one before: they are large, and most are gone at once.
+fn boxed(request: impl Future<Output = ()> + Send + 'static) -> ReusableBoxFuture<'static, ()> {
+    match SPARE.take() {
+        Some(mut spare) => {
+            spare.set(request);
+            spare
+        }
+        None => ReusableBoxFuture::new(request),
     }
 }
 
