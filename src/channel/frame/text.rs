@@ -57,10 +57,14 @@ fn read_ref(raw: &RawValue) -> Result<Ref, FrameError> {
     let raw = raw.get();
     match raw.as_bytes().first() {
         Some(b'n') => Ok(Ref::Null),
-        Some(b'"') => {
-            let text: Text<'_> = serde_json::from_str(raw)?;
-            Ok(Ref::Text(text.0.into()))
-        }
+        Some(b'"') => match raw[1..raw.len() - 1].contains('\\') {
+            // What was read as JSON and has no escapes is the text itself.
+            false => Ok(Ref::Text(raw[1..raw.len() - 1].into())),
+            true => {
+                let text: Text<'_> = serde_json::from_str(raw)?;
+                Ok(Ref::Text(text.0.into()))
+            }
+        },
         Some(b'-' | b'0'..=b'9') => Ok(Ref::Number(raw.into())),
         _ => Err(FrameError::Ref),
     }
@@ -103,6 +107,13 @@ pub(super) fn encode_v2(
 }
 
 pub(super) fn write_string(out: &mut Vec<u8>, text: &str) {
-    // Writing a text into memory does not fail.
-    let _ = serde_json::to_writer(out, text);
+    let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+    if text.bytes().all(is_plain) {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else {
+        // Writing a text into memory does not fail.
+        let _ = serde_json::to_writer(out, text);
+    }
 }
