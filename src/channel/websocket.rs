@@ -77,7 +77,12 @@ impl Reader {
                 Err(ProtocolError::Overflow) => return Poll::Ready(Err(ReadEnd::TooLarge)),
                 Err(error) => return Poll::Ready(Err(ReadEnd::Protocol(error))),
             }
-            match ready!(Pin::new(&mut self.payload).poll_next(cx)) {
+            let polled = Pin::new(&mut self.payload).poll_next(cx);
+            if polled.is_pending() && self.buffer.is_empty() {
+                // An idle connection keeps no memory of its last messages.
+                self.buffer = BytesMut::new();
+            }
+            match ready!(polled) {
                 Some(Ok(chunk)) if self.buffer.is_empty() => self.buffer = BytesMut::from(chunk),
                 Some(Ok(chunk)) => self.buffer.extend_from_slice(&chunk),
                 Some(Err(_)) | None => return Poll::Ready(Err(ReadEnd::Gone)),
@@ -128,15 +133,15 @@ impl Reader {
 pub(super) fn write_frame(buffer: &mut BytesMut, opcode: OpCode, payload: &[u8]) {
     const FINAL: u8 = 0x80;
     buffer.reserve(payload.len() + MAX_HEADER);
-    buffer.put_u8(FINAL | u8::from(opcode));
+    let first = FINAL | u8::from(opcode);
     match payload.len() {
-        length @ ..126 => buffer.put_u8(length as u8),
+        length @ ..126 => buffer.put_slice(&[first, length as u8]),
         length @ 126..=0xffff => {
-            buffer.put_u8(126);
-            buffer.put_u16(length as u16);
+            let [high, low] = (length as u16).to_be_bytes();
+            buffer.put_slice(&[first, 126, high, low]);
         }
         length => {
-            buffer.put_u8(127);
+            buffer.put_slice(&[first, 127]);
             buffer.put_u64(length as u64);
         }
     }
