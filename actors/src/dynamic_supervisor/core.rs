@@ -27,6 +27,7 @@ use crate::{
     exit::ExitReason,
     intensity::{Intensity, RestartWindow},
     launch::{ChildExited, LaunchEnv, StartError, Started},
+    lending::Next,
     observer::Lineage,
     shutdown::{StopRequest, end_child},
     supervisor::{ChildCounts, ChildInfo, ChildState},
@@ -44,7 +45,7 @@ pub(super) struct CoreSettings {
 }
 
 /// The children with a spec. A key is given out once and grows with every child, so key order is start order.
-pub(super) struct Core {
+pub(crate) struct Core {
     entries: BTreeMap<u64, Entry>,
     /// The key of a child by [`Blueprint::identity`].
     by_identity: HashMap<usize, u64>,
@@ -68,16 +69,6 @@ enum Life {
     },
     /// Not launched yet, or its restart failed, for this reason, and will be tried again.
     Restarting(ExitReason),
-}
-
-/// How the supervisor goes on after it dealt with an exit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
-    GoOn,
-    /// A restart failed; try this child again, after what waits in the mailbox.
-    TryAgain(u64),
-    /// Too many restarts: stop the children and exit.
-    Exit,
 }
 
 impl Core {

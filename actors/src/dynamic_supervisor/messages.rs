@@ -2,13 +2,11 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use actix::{
-    AsyncContext, AtomicResponse, Context, Handler, Message, MessageResult, ResponseFuture,
-};
+use actix::{AtomicResponse, Context, Handler, Message, MessageResult, ResponseFuture};
 
 use super::{
     DynamicSupervisor,
-    core::{Core, Next},
+    core::Core,
     error::{StartDynamicError, TerminateDynamicError},
     nursery::Resident,
 };
@@ -16,6 +14,7 @@ use crate::{
     child_ref::ChildRef,
     child_spec::{Blueprint, ChildKind, ChildSpecInfo},
     launch::ChildExited,
+    lending::{Lender, TryAgain},
     supervisor::{
         ChildCounts, ChildInfo, ChildState, CountChildren, SupervisionTree, WhichChildren,
     },
@@ -36,11 +35,6 @@ pub(super) struct TerminateSpec(pub(super) usize);
 #[rtype(result = "Option<ChildSpecInfo>")]
 pub(super) struct SpecInfo(pub(super) usize);
 
-/// A restart that failed is to be tried again.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct TryAgain(pub(super) u64);
-
 /// Asks for the number of all children, and the trees of those with a spec.
 #[derive(Message)]
 #[rtype(result = "(usize, Vec<SupervisionTree>)")]
@@ -50,8 +44,8 @@ impl Handler<StartSpec> for DynamicSupervisor {
     type Result = AtomicResponse<Self, Result<(), StartDynamicError>>;
 
     fn handle(&mut self, StartSpec(blueprint): StartSpec, _: &mut Context<Self>) -> Self::Result {
-        self.answer(Err(StartDynamicError::NoSupervisor), |core| {
-            Box::pin(core.start(blueprint))
+        self.answer(Err(StartDynamicError::NoSupervisor), async |core| {
+            core.start(blueprint).await
         })
     }
 }
@@ -64,9 +58,10 @@ impl Handler<TerminateSpec> for DynamicSupervisor {
         TerminateSpec(identity): TerminateSpec,
         _: &mut Context<Self>,
     ) -> Self::Result {
-        self.answer(Err(TerminateDynamicError::NoSupervisor), move |core| {
-            Box::pin(core.terminate(identity))
-        })
+        self.answer(
+            Err(TerminateDynamicError::NoSupervisor),
+            async move |core| core.terminate(identity).await,
+        )
     }
 }
 
@@ -74,7 +69,7 @@ impl Handler<ChildExited> for DynamicSupervisor {
     type Result = ();
 
     fn handle(&mut self, exit: ChildExited, ctx: &mut Context<Self>) {
-        self.operate(|core| Box::pin(core.child_exited(exit)), Self::go_on, ctx);
+        self.operate(async |core| core.child_exited(exit).await, Self::go_on, ctx);
     }
 }
 
@@ -82,7 +77,11 @@ impl Handler<TryAgain> for DynamicSupervisor {
     type Result = ();
 
     fn handle(&mut self, TryAgain(key): TryAgain, ctx: &mut Context<Self>) {
-        self.operate(move |core| Box::pin(core.try_again(key)), Self::go_on, ctx);
+        self.operate(
+            async move |core| core.try_again(key).await,
+            Self::go_on,
+            ctx,
+        );
     }
 }
 
@@ -146,14 +145,6 @@ impl DynamicSupervisor {
         counts.active += unnamed;
         counts.workers += unnamed;
         counts
-    }
-
-    fn go_on(&mut self, next: Next, ctx: &mut Context<Self>) {
-        match next {
-            Next::GoOn => {}
-            Next::TryAgain(key) => ctx.address().do_send(TryAgain(key)),
-            Next::Exit => self.stop_children_and_exit(ctx),
-        }
     }
 }
 

@@ -23,6 +23,7 @@ use crate::{
     exit::ExitReason,
     intensity::RestartWindow,
     launch::{ChildExited, LaunchEnv, StartError, Started},
+    lending::Next,
     observer::Lineage,
     shutdown::{StopRequest, end_child},
 };
@@ -30,7 +31,7 @@ use crate::{
 const ALL: (Bound<u64>, Bound<u64>) = (Bound::Unbounded, Bound::Unbounded);
 
 /// The state of a supervisor that its operations work on.
-pub(super) struct Core {
+pub(crate) struct Core {
     pub(super) children: Children,
     pub(super) lineage: Lineage,
     spec: SupervisorSpec,
@@ -39,16 +40,6 @@ pub(super) struct Core {
     exits: Recipient<ChildExited>,
     /// Set by the actor while an operation is under way.
     stop: Rc<StopRequest>,
-}
-
-/// How a supervisor goes on after it dealt with an exit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Next {
-    GoOn,
-    /// A restart failed; try this child again, after what waits in the mailbox.
-    TryAgain(u64),
-    /// Too many restarts, or a significant child ended: stop the children and exit.
-    Exit,
 }
 
 impl Core {
