@@ -3,6 +3,7 @@
 //! It works on one thing at a time and never blocks its thread: while it starts or stops a child it takes no message, as
 //! in OTP. A restart that fails is tried again through its own mailbox, so it can be asked and stopped in between.
 
+mod child;
 mod children;
 mod core;
 mod error;
@@ -16,6 +17,7 @@ use actix::{
     Actor, AsyncContext, AtomicResponse, Context, Handler, MessageResult, ResponseFuture, Running,
 };
 
+pub(crate) use self::child::{Child, Life, trees};
 use self::core::Core;
 pub use self::{
     error::{DeleteChildError, RestartChildError, StartChildError, TerminateChildError},
@@ -59,6 +61,12 @@ impl Supervisor {
 
     fn core(&self) -> Option<&Core> {
         self.lending.core()
+    }
+
+    fn children(&self) -> impl Iterator<Item = &Child> {
+        self.core()
+            .into_iter()
+            .flat_map(|core| core.children.iter())
     }
 
     fn start_children(&mut self, ack: StartAck, ctx: &mut Context<Self>) {
@@ -195,11 +203,7 @@ impl Handler<WhichChildren> for Supervisor {
     type Result = MessageResult<WhichChildren>;
 
     fn handle(&mut self, _: WhichChildren, _: &mut Context<Self>) -> Self::Result {
-        MessageResult(
-            self.core()
-                .map(|core| core.children.infos())
-                .unwrap_or_default(),
-        )
+        MessageResult(self.children().map(Child::info).collect())
     }
 }
 
@@ -207,11 +211,7 @@ impl Handler<CountChildren> for Supervisor {
     type Result = MessageResult<CountChildren>;
 
     fn handle(&mut self, _: CountChildren, _: &mut Context<Self>) -> Self::Result {
-        MessageResult(
-            self.core()
-                .map(|core| core.children.counts())
-                .unwrap_or_default(),
-        )
+        MessageResult(ChildCounts::of(self.children()))
     }
 }
 
@@ -224,23 +224,10 @@ impl Handler<GetChildSpec> for Supervisor {
     }
 }
 
-/// The answer is put together in a task of its own, so a nested supervisor that is busy delays nobody but the asker.
 impl Handler<GetTree> for Supervisor {
     type Result = ResponseFuture<Vec<SupervisionTree>>;
 
     fn handle(&mut self, _: GetTree, _: &mut Context<Self>) -> Self::Result {
-        let children: Vec<_> = self.core().map_or_else(Vec::new, |core| {
-            core.children
-                .iter()
-                .map(|child| (child.blueprint.clone(), child.state()))
-                .collect()
-        });
-        Box::pin(async move {
-            let mut trees = Vec::with_capacity(children.len());
-            for (blueprint, state) in children {
-                trees.push(blueprint.tree(state).await);
-            }
-            trees
-        })
+        trees(self.children())
     }
 }

@@ -16,7 +16,8 @@ use crate::{
     launch::ChildExited,
     lending::{Lender, TryAgain},
     supervisor::{
-        ChildCounts, ChildInfo, ChildState, CountChildren, SupervisionTree, WhichChildren,
+        Child, ChildCounts, ChildInfo, ChildState, CountChildren, SupervisionTree, WhichChildren,
+        trees,
     },
 };
 
@@ -98,7 +99,7 @@ impl Handler<WhichChildren> for DynamicSupervisor {
     type Result = MessageResult<WhichChildren>;
 
     fn handle(&mut self, _: WhichChildren, _: &mut Context<Self>) -> Self::Result {
-        let mut infos: Vec<_> = self.core().into_iter().flat_map(Core::infos).collect();
+        let mut infos: Vec<_> = self.children().map(Child::info).collect();
         let mut names = HashMap::new();
         let unnamed = |Resident { actor, .. }| ChildInfo {
             id: Arc::clone(names.entry(actor).or_insert_with(|| actor.into())),
@@ -119,27 +120,24 @@ impl Handler<CountChildren> for DynamicSupervisor {
     }
 }
 
-/// The answer is put together in a task of its own, so a nested supervisor that is busy delays nobody but the asker.
 impl Handler<GetSubtrees> for DynamicSupervisor {
     type Result = ResponseFuture<(usize, Vec<SupervisionTree>)>;
 
     fn handle(&mut self, _: GetSubtrees, _: &mut Context<Self>) -> Self::Result {
-        let children = self.core().map(Core::blueprints).unwrap_or_default();
-        let count = self.counts().specs;
-        Box::pin(async move {
-            let mut trees = Vec::with_capacity(children.len());
-            for (blueprint, state) in children {
-                trees.push(blueprint.tree(state).await);
-            }
-            (count, trees)
-        })
+        let (count, trees) = (self.counts().specs, trees(self.children()));
+        Box::pin(async move { (count, trees.await) })
     }
 }
 
 impl DynamicSupervisor {
+    /// Those with a spec.
+    fn children(&self) -> impl Iterator<Item = &Child> {
+        self.core().into_iter().flat_map(Core::children)
+    }
+
     /// Both kinds of children; those without a spec are workers and always active.
     fn counts(&self) -> ChildCounts {
-        let mut counts = self.core().map(Core::counts).unwrap_or_default();
+        let mut counts = ChildCounts::of(self.children());
         let unnamed = self.shared.nursery.len();
         counts.specs += unnamed;
         counts.active += unnamed;

@@ -15,11 +15,12 @@ pub(super) enum AfterExit {
 }
 
 pub(super) fn after_exit(restart: Restart, reason: &ExitReason) -> AfterExit {
-    match restart {
-        Restart::Permanent => AfterExit::Restart,
-        Restart::Transient if reason.is_abnormal() => AfterExit::Restart,
-        Restart::Transient => AfterExit::Keep,
-        Restart::Temporary => AfterExit::Forget,
+    if restart.is_due_after(reason) {
+        AfterExit::Restart
+    } else if restart == Restart::Temporary {
+        AfterExit::Forget
+    } else {
+        AfterExit::Keep
     }
 }
 
