@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_significant_child_ends_a_supervisor_that_waits_for_all() {
+    fn auto_shutdown_and_the_other_significant_children_decide_about_the_supervisor() {
         assert!(!ends_supervisor(AutoShutdown::Never, false));
         assert!(ends_supervisor(AutoShutdown::AnySignificant, true));
         assert!(!ends_supervisor(AutoShutdown::AllSignificant, true));
