@@ -83,8 +83,8 @@ impl GenApi {
     ///
     /// Async and stream calls go on after this returns; their responses follow in [`Reply::later`]. The request itself
     /// never fails: what goes wrong is an error response.
-    pub async fn execute(&self, request: Request) -> Reply {
-        self.engine.pipeline.execute(request).await
+    pub fn execute(&self, request: Request) -> impl Future<Output = Reply> + Send {
+        self.engine.pipeline.execute(request)
     }
 
     /// Like [`execute`](Self::execute), but answered with `Request timed out after Nms` when that takes longer than

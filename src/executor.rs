@@ -26,7 +26,7 @@ mod start_stream;
 mod target;
 mod watch;
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{mem, pin::pin, sync::Arc, time::Duration};
 
 use actix::Recipient;
 use actix_otp::{ArbiterPool, DynamicSupervisorRef};
@@ -207,13 +207,13 @@ impl Pipeline {
     }
 
     /// Answers a request within a limit, retries included.
-    pub(crate) async fn execute_within(&self, request: Request, limit: Duration) -> Reply {
+    pub(crate) async fn execute_within(&self, mut request: Request, limit: Duration) -> Reply {
         let request_id = request.request_id.clone();
         let mut watch = Watch::start(self, &request);
         let span = watch.span();
         {
-            let answer = self.stages(&mut watch, request, Demand::default());
-            let answer = pin!(answer.instrument(span));
+            let stages = self.stages(&mut watch, &mut request, Demand::default());
+            let answer = pin!(stages.instrument(span));
             let expired = self.attempts.clock.sleep(limit);
             if let Either::Left((answer, _)) = select(answer, expired).await {
                 return answer.unwrap_or_else(Reply::from);
@@ -224,41 +224,41 @@ impl Pipeline {
         Reply::now(self.refuse(request_id, &error))
     }
 
-    async fn answer(&self, request: Request, demand: Demand) -> Result<Reply, Box<Refused>> {
+    async fn answer(&self, mut request: Request, demand: Demand) -> Result<Reply, Box<Refused>> {
         let mut watch = Watch::start(self, &request);
         let span = watch.span();
-        let answer = self.stages(&mut watch, request, demand);
+        let answer = self.stages(&mut watch, &mut request, demand);
         answer.instrument(span).await
     }
 
     async fn stages(
         &self,
         watch: &mut Watch<'_>,
-        mut request: Request,
+        request: &mut Request,
         demand: Demand,
     ) -> Result<Reply, Box<Refused>> {
-        let (_place, route) = match self.admit(&request) {
+        let (_place, route) = match self.admit(request) {
             Ok(admitted) => admitted,
             Err(error) => {
                 watch.end(Some(&error));
                 return Err(Box::new(Refused {
-                    response: self.refuse(request.request_id, &error),
+                    response: self.refuse(mem::take(&mut request.request_id), &error),
                     error,
                     is_told: false,
                 }));
             }
         };
         watch.found(route.config.response_type);
-        let checked = self.check(&mut request, route, demand.only).await;
+        let checked = self.check(request, route, demand.only).await;
         let (route, checked) = match checked {
             Ok((route, target)) => (route, Ok(target)),
             Err((route, error)) => (route, Err(error)),
         };
         // The before hook may have changed it.
         watch.found(route.config.response_type);
-        let after = AfterHook::of(&self.hooks, &route, &request);
+        let after = AfterHook::of(&self.hooks, &route, request);
         let result = match checked {
-            Ok(target) => match accept(&mut request, &route, target) {
+            Ok(target) => match accept(request, &route, target) {
                 Ok(input) => {
                     let id = &request.request_id;
                     self.invoke(id, route, input, after.as_ref(), demand.recipient)
@@ -274,10 +274,10 @@ impl Pipeline {
                 Ok(reply)
             }
             Err(NotBegun { error, is_told }) => {
-                let mut response = self.refuse(request.request_id, &error);
+                let mut response = self.refuse(mem::take(&mut request.request_id), &error);
                 // What the recipient has got can no longer be changed.
-                if !is_told {
-                    response = after::apply(after.as_ref(), response).await;
+                if let Some(after) = after.as_ref().filter(|_| !is_told) {
+                    response = after.apply(response).await;
                 }
                 watch.end(Some(&error));
                 Err(Box::new(Refused {
@@ -304,7 +304,8 @@ impl Pipeline {
         only: Option<ResponseType>,
     ) -> Result<(Arc<Route>, Target), (Arc<Route>, RequestError)> {
         if let Some(hook) = &route.config.before_execute {
-            match self.hooks.before(hook, request, &route.config).await {
+            // In a box, as all that few requests meet: each one moves about what its future is as large as.
+            match Box::pin(self.hooks.before(hook, request, &route.config)).await {
                 Ok(None) => {}
                 Ok(Some(config)) => match self.configs.compile(config) {
                     Ok(changed) => route = Arc::new(changed),
@@ -354,7 +355,7 @@ struct Demand {
 
 /// What the function is called with; takes it out of the request.
 fn accept(request: &mut Request, route: &Route, target: Target) -> Result<Input, RequestError> {
-    let args = arguments::convert(route, std::mem::take(&mut request.args))?;
+    let args = arguments::convert(route, mem::take(&mut request.args))?;
     let info = if route.needs_info {
         let (user_id, device_id) = (request.user_id.take(), request.device_id.take());
         RequestInfo::new(request.request_id.clone(), user_id, device_id)

@@ -41,6 +41,7 @@
 
 mod actor;
 mod config;
+mod key;
 mod limit;
 mod outcome;
 mod rules;
@@ -57,7 +58,6 @@ use std::{
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use smallvec::SmallVec;
 
 pub use self::{
     actor::{
@@ -70,7 +70,7 @@ pub use self::{
 };
 use self::{
     rules::{Refusal, Rules},
-    table::{Subject, Table},
+    table::{Few, Subject, Table},
 };
 use crate::{
     clock::Clock,
@@ -155,22 +155,30 @@ impl RateLimiter {
             return Ok(());
         }
         let answer = self.shared.guarded(&rules, |shared| {
-            let mut subjects: SmallVec<[Subject<'_>; 4]> = SmallVec::new();
+            // Most requests meet one group of limits or none.
+            let (mut first, mut all) = (None, Few::new());
             for groups in rules.groups_for(&request.service, &request.request_type) {
                 for group in groups {
-                    if let Some(value) = group.key.value_in(request) {
-                        subjects.push(Subject { group, value });
+                    let Some(value) = group.key.value_in(request) else {
+                        continue;
+                    };
+                    let subject = Subject { group, value };
+                    match first {
+                        None => first = Some(subject),
+                        Some(first) if all.is_empty() => all.extend([first, subject]),
+                        Some(_) => all.push(subject),
                     }
                 }
             }
-            match *subjects {
-                [] => Ok(()),
-                [subject] => shared.table.admit_one(shared.now(), subject),
-                _ => shared.table.admit_all(shared.now(), &subjects),
+            match first {
+                None => Ok(()),
+                Some(only) if all.is_empty() => shared.table.admit_one(shared.now(), only),
+                Some(_) => shared.table.admit_all(shared.now(), &all),
             }
         });
-        let api = Some((&*request.service, &*request.request_type));
-        self.shared.tell_check(api, &answer);
+        self.shared.tell_check(&answer, || {
+            Some((&*request.service, &*request.request_type))
+        });
         answer
     }
 
@@ -198,7 +206,7 @@ impl RateLimiter {
                 .table
                 .admit_one(shared.now(), Subject { group, value })
         });
-        self.shared.tell_check(scope.names(), &answer);
+        self.shared.tell_check(&answer, || scope.names());
         answer
     }
 
@@ -365,14 +373,19 @@ impl Shared {
         }
     }
 
-    fn tell_check(&self, api: Option<(&str, &str)>, answer: &Result<(), RateLimitError>) {
-        let (service, request_type) = api.unzip();
-        self.telemetry
-            .emit(Family::RateLimiter, || RateLimiterEvent::Check {
+    fn tell_check<'a>(
+        &self,
+        answer: &Result<(), RateLimitError>,
+        api: impl FnOnce() -> Option<(&'a str, &'a str)>,
+    ) {
+        self.telemetry.emit(Family::RateLimiter, || {
+            let (service, request_type) = api().unzip();
+            RateLimiterEvent::Check {
                 service,
                 request_type,
                 passed: answer.is_ok(),
-            });
+            }
+        });
         if let Err(RateLimitError::Limited(limited)) = answer {
             self.telemetry.emit(Family::RateLimiter, || {
                 let (service, request_type) = limited.scope.names().unzip();

@@ -1,35 +1,46 @@
 //! How the responses after the first one reach whoever asked, with exactly one terminal response among them.
 //!
-//! The promise holds whatever happens (SPEC section 3): room for the terminal response is set aside from the start, so a
-//! slow receiver cannot make it wait, and a sink that is dropped without one, because its task was killed or its thread
-//! died, sends the response for a lost call.
+//! The promise holds whatever happens (SPEC section 3): the terminal response needs no room, so a slow receiver cannot
+//! make it wait, and a sink that is dropped without one, because its task was killed or its thread died, sends the
+//! response for a lost call.
+//!
+//! Many chunks pass through here, so neither side is woken for each: see [`channel`] and [`mailbox`].
+
+mod channel;
+mod mailbox;
 
 use std::{
+    collections::VecDeque,
     fmt,
-    future::Future,
+    future::poll_fn,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use actix::{Message, Recipient};
 use futures_core::Stream;
-use tokio::sync::mpsc;
+use serde_json::Value;
 
+use self::{
+    channel::{Reader, Writer},
+    mailbox::Mailbox,
+};
 use crate::model::Response;
 
 /// The later responses of an async or stream request, in order; the last one is terminal.
 ///
 /// Dropping it tells a stream's producer that nobody listens any more.
 #[must_use = "dropping it ends the stream"]
-#[derive(Debug)]
 pub struct Responses {
-    receiver: mpsc::Receiver<Response>,
+    /// In a box, because every reply has the room for it and few have one.
+    reader: Box<Reader>,
 }
 
 impl Responses {
-    /// The next response; `None` after the terminal one.
+    /// The next response; `None` after the terminal one. Nothing is lost when the future is dropped before it is done.
     pub async fn next(&mut self) -> Option<Response> {
-        self.receiver.recv().await
+        poll_fn(|cx| self.reader.poll(cx)).await
     }
 }
 
@@ -37,7 +48,13 @@ impl Stream for Responses {
     type Item = Response;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Response>> {
-        self.receiver.poll_recv(cx)
+        self.reader.poll(cx)
+    }
+}
+
+impl fmt::Debug for Responses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Responses").finish_non_exhaustive()
     }
 }
 
@@ -53,127 +70,135 @@ pub(crate) struct ReceiverGone;
 /// The sending end; owned by the one task that answers the request.
 pub(crate) struct ResponseSink {
     target: Target,
-    /// Set until the terminal response was sent.
-    pending: Option<Pending>,
+    request_id: Arc<str>,
+    /// Makes the terminal response, should the sink be dropped without one; `None` once it was sent.
+    lost: Option<LostResponse>,
 }
 
 enum Target {
-    Channel {
-        sender: mpsc::Sender<Response>,
-        terminal: Option<mpsc::OwnedPermit<Response>>,
-    },
-    Recipient(Recipient<Response>),
-}
-
-struct Pending {
-    request_id: String,
-    /// Makes the terminal response, should the sink be dropped without one.
-    lost: LostResponse,
+    Channel(Writer),
+    Mailbox(Box<Mailbox>),
 }
 
 /// Makes a terminal response from a request id.
 pub(crate) type LostResponse = fn(String) -> Response;
 
 impl ResponseSink {
-    /// A sink into a channel with room for `buffer` responses and the terminal one. `lost` makes the response for a call
-    /// that vanished.
+    /// A sink into a channel with room for `buffer` responses (at least one) and the terminal one. `lost` makes the
+    /// response for a call that vanished.
     pub(crate) fn channel(
         buffer: usize,
-        request_id: String,
+        request_id: Arc<str>,
         lost: LostResponse,
     ) -> (Self, Responses) {
-        let (sender, receiver) = mpsc::channel(buffer + 1);
-        // The channel is new and empty, so its permit is there.
-        let terminal = sender.clone().try_reserve_owned().ok();
-        let target = Target::Channel { sender, terminal };
-        (
-            Self {
-                target,
-                pending: Some(Pending { request_id, lost }),
-            },
-            Responses { receiver },
-        )
+        let (writer, reader) = channel::channel(buffer, Arc::clone(&request_id));
+        let sink = Self::new(Target::Channel(writer), request_id, lost);
+        let reader = Box::new(reader);
+        (sink, Responses { reader })
     }
 
-    /// A sink into an actor's mailbox.
+    /// A sink into an actor's mailbox, where no more than `buffer` responses and the terminal one wait.
     pub(crate) fn recipient(
         recipient: Recipient<Response>,
-        request_id: String,
+        buffer: usize,
+        request_id: Arc<str>,
         lost: LostResponse,
     ) -> Self {
-        let target = Target::Recipient(recipient);
+        let mailbox = Box::new(Mailbox::new(recipient, buffer));
+        Self::new(Target::Mailbox(mailbox), request_id, lost)
+    }
+
+    fn new(target: Target, request_id: Arc<str>, lost: LostResponse) -> Self {
         Self {
             target,
-            pending: Some(Pending { request_id, lost }),
+            request_id,
+            lost: Some(lost),
+        }
+    }
+
+    /// How many responses may be sent now, at least one; waits while the receiver is slow.
+    pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, ReceiverGone>> {
+        match &mut self.target {
+            Target::Channel(writer) => writer.poll_room(cx),
+            Target::Mailbox(mailbox) => mailbox.poll_room(cx),
+        }
+    }
+
+    /// Sends the chunks of a stream, for which there is [room](Self::poll_room).
+    pub(crate) fn send_chunks(&mut self, chunks: &mut VecDeque<Value>) {
+        match &mut self.target {
+            Target::Channel(writer) => writer.send_chunks(chunks),
+            Target::Mailbox(mailbox) => {
+                for chunk in chunks.drain(..) {
+                    mailbox.send(Response::stream_chunk(&*self.request_id, chunk));
+                }
+            }
         }
     }
 
     /// Sends a response that is not the last; waits while the receiver is slow.
     pub(crate) async fn send(&mut self, response: Response) -> Result<(), ReceiverGone> {
+        poll_fn(|cx| self.poll_room(cx)).await?;
+        self.push(response);
+        Ok(())
+    }
+
+    /// Sends a response that is not the last, for which there is [room](Self::poll_room).
+    pub(crate) fn push(&mut self, response: Response) {
         match &mut self.target {
-            Target::Channel { sender, .. } => sender.send(response).await.map_err(|_| ReceiverGone),
-            // The answer of the receiving actor is the sign that it has taken the message out of its mailbox.
-            Target::Recipient(recipient) => {
-                recipient.send(response).await.map_err(|_| ReceiverGone)
-            }
+            Target::Channel(writer) => writer.send(response),
+            Target::Mailbox(mailbox) => mailbox.send(response),
         }
     }
 
     /// From here on the loss of the sink means something else than before.
     pub(crate) fn on_loss(&mut self, lost: LostResponse) {
-        if let Some(pending) = &mut self.pending {
-            pending.lost = lost;
+        if let Some(before) = &mut self.lost {
+            *before = lost;
         }
     }
 
-    /// Waits until the receiver is gone; an actor's mailbox says so only when it is sent to.
-    pub(crate) fn receiver_gone(&self) -> impl Future<Output = ()> + Send + use<> {
-        let sender = match &self.target {
-            Target::Channel { sender, .. } => Some(sender.clone()),
-            Target::Recipient(_) => None,
-        };
-        async move {
-            match sender {
-                Some(sender) => sender.closed().await,
-                None => std::future::pending().await,
-            }
+    /// Done once the receiver is gone.
+    pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.target {
+            Target::Channel(writer) => writer.poll_gone(cx),
+            Target::Mailbox(mailbox) => mailbox.poll_gone(),
         }
     }
 
-    pub(crate) fn request_id(&self) -> String {
-        self.pending
-            .as_ref()
-            .map(|pending| pending.request_id.clone())
-            .unwrap_or_default()
+    /// Done once the terminal response may follow what was sent. Only a mailbox makes it wait: until it has taken a
+    /// response that would be withdrawn otherwise.
+    pub(crate) fn poll_settled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.target {
+            Target::Channel(_) => Poll::Ready(()),
+            Target::Mailbox(mailbox) => mailbox.poll_settled(cx),
+        }
     }
 
-    /// Sends the terminal response; never waits.
-    pub(crate) fn finish(mut self, response: Response) {
-        self.pending = None;
-        self.send_terminal(response);
+    /// Sends the terminal response, once [settled](Self::poll_settled); what follows is lost.
+    pub(crate) fn finish(&mut self, response: Response) {
+        if self.lost.take().is_some() {
+            self.send_terminal(response);
+        }
     }
 
     /// Ends without a terminal response: the receiver is gone, or the request has none.
-    pub(crate) fn abandon(mut self) {
-        self.pending = None;
+    pub(crate) fn abandon(&mut self) {
+        self.lost = None;
     }
 
     fn send_terminal(&mut self, response: Response) {
         match &mut self.target {
-            Target::Channel { terminal, .. } => {
-                if let Some(permit) = terminal.take() {
-                    permit.send(response);
-                }
-            }
-            Target::Recipient(recipient) => recipient.do_send(response),
+            Target::Channel(writer) => writer.finish(response),
+            Target::Mailbox(mailbox) => mailbox.finish(response),
         }
     }
 }
 
 impl Drop for ResponseSink {
     fn drop(&mut self) {
-        if let Some(Pending { request_id, lost }) = self.pending.take() {
-            self.send_terminal(lost(request_id));
+        if let Some(lost) = self.lost.take() {
+            self.send_terminal(lost(String::from(&*self.request_id)));
         }
     }
 }
@@ -181,7 +206,7 @@ impl Drop for ResponseSink {
 impl fmt::Debug for ResponseSink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseSink")
-            .field("finished", &self.pending.is_none())
+            .field("finished", &self.lost.is_none())
             .finish()
     }
 }
@@ -210,6 +235,7 @@ mod tests {
         sink.finish(Response::stream_end("r"));
         assert_eq!(responses.next().await, Some(Response::stream_chunk("r", 1)));
         assert_eq!(responses.next().await, Some(Response::stream_end("r")));
+        drop(sink);
         assert_eq!(responses.next().await, None);
     }
 
@@ -222,10 +248,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_abandoned_sink_leaves_no_response() {
+        let (mut sink, mut responses) = ResponseSink::channel(1, "r".into(), lost);
+        sink.abandon();
+        drop(sink);
+        assert_eq!(responses.next().await, None);
+    }
+
+    #[tokio::test]
     async fn sending_to_a_receiver_that_is_gone_fails() {
         let (mut sink, responses) = ResponseSink::channel(1, "r".into(), lost);
         drop(responses);
-        sink.receiver_gone().await;
+        poll_fn(|cx| sink.poll_gone(cx)).await;
         assert_eq!(
             sink.send(Response::stream_chunk("r", 1)).await,
             Err(ReceiverGone)

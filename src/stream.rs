@@ -5,10 +5,16 @@
 
 mod call;
 mod live;
+mod source;
+mod task;
 mod watch;
 
-pub(crate) use self::{call::StreamWork, live::LiveStreams};
 pub use self::{
     call::{StopStream, StreamCall},
     live::UnknownStream,
+};
+pub(crate) use self::{
+    live::LiveStreams,
+    task::{StreamParts, StreamTask},
+    watch::StreamWatch,
 };

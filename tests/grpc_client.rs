@@ -5,7 +5,7 @@ mod node;
 
 use std::{
     net::SocketAddr,
-    sync::atomic::Ordering,
+    sync::{Arc, Mutex, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -29,6 +29,12 @@ use node::{Node, Proxy, SECRET, Seen, address, http2, raw};
 use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt, runtime::Handle};
 use tonic::codegen::http::{HeaderMap, Response};
+use tracing::{
+    Metadata, Subscriber,
+    field::{Field, Visit},
+    span,
+};
+use tracing_core::span::Current;
 
 /// Far more than anything takes, so that only a bug reaches it.
 const LONG: Duration = Duration::from_secs(20);
@@ -151,11 +157,11 @@ fn a_thread_without_a_runtime_calls_too() {
 fn block_on<F: Future>(future: F) -> F::Output {
     struct Unpark(std::thread::Thread);
     impl std::task::Wake for Unpark {
-        fn wake(self: std::sync::Arc<Self>) {
+        fn wake(self: Arc<Self>) {
             self.0.unpark();
         }
     }
-    let waker = std::sync::Arc::new(Unpark(std::thread::current())).into();
+    let waker = Arc::new(Unpark(std::thread::current())).into();
     let mut cx = std::task::Context::from_waker(&waker);
     let mut future = std::pin::pin!(future);
     loop {
@@ -457,6 +463,7 @@ async fn a_stream_that_fails_yields_one_error_and_ends() {
     for (function, chunks) in [
         ("fails_later", 1),
         ("status", 1),
+        ("unavailable", 1),
         ("no_json", 1),
         ("accepted_twice", 0),
     ] {
@@ -466,7 +473,9 @@ async fn a_stream_that_fails_yields_one_error_and_ends() {
             items[..chunks].iter().all(Result::is_ok),
             "{function}: {items:?}"
         );
-        assert!(items[chunks].is_err(), "{function}: {items:?}");
+        let error = items[chunks].as_ref().unwrap_err();
+        // What has begun must not be taken for what never was.
+        assert!(!error.was_not_sent(), "{function}: {error:?}");
     }
 }
 
@@ -738,6 +747,45 @@ async fn a_client_that_is_dropped_closes_its_connections_after_the_last_stream()
     Seen::until(&node.seen.dropped, 1).await;
 }
 
+/// Hears of one span: its field `trace_id`.
+#[derive(Clone, Default)]
+struct TraceId(Arc<Mutex<(Option<&'static Metadata<'static>>, String)>>);
+
+impl Visit for TraceId {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        if field.name() == "trace_id" {
+            self.0.lock().unwrap().1 = format!("{value:?}");
+        }
+    }
+}
+
+impl Subscriber for TraceId {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.name() == "gen_api.request"
+    }
+
+    fn new_span(&self, span: &span::Attributes<'_>) -> span::Id {
+        self.0.lock().unwrap().0 = Some(span.metadata());
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, values: &span::Record<'_>) {
+        values.record(&mut self.clone());
+    }
+
+    fn current_span(&self) -> Current {
+        let request = self.0.lock().unwrap().0;
+        request.map_or_else(Current::none, |metadata| {
+            Current::new(span::Id::from_u64(1), metadata)
+        })
+    }
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+    fn event(&self, _: &tracing::Event<'_>) {}
+    fn enter(&self, _: &span::Id) {}
+    fn exit(&self, _: &span::Id) {}
+}
+
 #[test]
 fn an_engine_with_the_secret_of_the_cluster_calls_its_nodes_over_grpc() {
     let threads = tokio::runtime::Runtime::new().unwrap();
@@ -754,9 +802,21 @@ fn an_engine_with_the_secret_of_the_cluster_calls_its_nodes_over_grpc() {
         .start_blocking()
         .unwrap();
     let request = Request::new("r", "Users", "echo").with_arg("name", "Ann");
-    let reply = api.block_on(api.execute(request));
+    let trace_id = TraceId::default();
+    let reply =
+        tracing::subscriber::with_default(trace_id.clone(), || api.block_on(api.execute(request)));
     assert_eq!(reply.response.unwrap().result, json!(["Ann"]));
     api.block_on(api.stop());
+
+    // What both sides write into their logs.
+    let headers = node.seen.headers.lock().unwrap().clone().unwrap();
+    let traceparent = headers.get("traceparent").unwrap().to_str().unwrap();
+    let trace_id = trace_id.0.lock().unwrap().1.clone();
+    assert!(
+        traceparent.starts_with(&format!("00-{trace_id}-")),
+        "{traceparent}, {trace_id}"
+    );
+    assert_eq!(trace_id.len(), 32);
 
     let mut unusable = Settings::default();
     unusable.grpc = settings().with_cluster_secret("two words");

@@ -13,6 +13,7 @@ use gen_api::{
         GetPullerStatus, LookupError, Pull, Push, PushOnStartup, PushTo, Pusher, PusherSettings,
         Update, Verify, VerifyAt,
     },
+    connection::{Connection, Outlet, PushError},
     function::{FunctionError, Functions, StreamHandle},
     model::{
         CheckPermission, FunConfig, Mfa, Nodes, PushConfig, PushOptions, PushOutcome, Request,
@@ -24,6 +25,7 @@ use gen_api::{
         self, AddGlobalLimit, Check, CheckKey, GetConfig, GetGlobalLimits, GetStatus, LimitKey,
         RateLimit, RateLimitUpdate, RemoveGlobalLimit, Reset, Scope, SetGlobalLimits, UpdateConfig,
     },
+    relay::{GetGroupInfo, GroupType, MemberStatus},
     service_node::InMemoryTransport,
     stream::StopStream,
     telemetry::Filter,
@@ -32,7 +34,7 @@ use gen_api::{
 use serde_json::{Map, json};
 
 /// The old names of which the page has a row.
-const OLD_NAMES: [&str; 57] = [
+const OLD_NAMES: [&str; 65] = [
     "execute!",
     "execute_params!",
     "execute_with_timeout!",
@@ -84,6 +86,14 @@ const OLD_NAMES: [&str; 57] = [
     "check_permission",
     "convert_args!",
     "WorkerPool.execute_async",
+    "Relay.create_group",
+    "delete_group",
+    "get_group_info",
+    "Relay.join_group",
+    "leave_group",
+    "accept_member",
+    "mute_member",
+    "handle_relay",
     "attach_telemetry",
     "detach_telemetry",
     "cache_status",
@@ -442,6 +452,43 @@ async fn worker_pool_of_ones_own() {
     let answer = actor.send(Run::new(async { "done" })).await;
     assert_eq!(answer.expect("it lives").expect("there is room"), "done");
     assert_eq!(pool.status().executed, 1);
+}
+
+#[tokio::test]
+async fn relay() {
+    struct Nowhere;
+
+    impl Outlet for Nowhere {
+        fn push(&self, _: Response) -> Result<(), PushError> {
+            Ok(())
+        }
+    }
+
+    let api = start().await;
+    let (relay, connection) = (api.relay(), Connection::new(Nowhere));
+    let created = relay.create("tea", GroupType::StrictPrivate, "ann", connection.clone());
+    created.await.expect("it is new");
+    let joined = relay.join("tea", "bob", connection).await;
+    assert_eq!(joined, Ok(MemberStatus::Pending));
+    relay.accept("tea", "ann", "bob").await.expect("he waits");
+    relay.mute("tea", "ann", "bob").await.expect("he is active");
+    relay
+        .unmute("tea", "ann", "bob")
+        .await
+        .expect("he is muted");
+    let sent = relay.send("tea", "bob", "hi", "r").await;
+    assert_eq!(sent.map(|sent| sent.recipients), Ok(2));
+    let ask_info = GetGroupInfo {
+        group_id: "tea".to_owned(),
+        viewer_id: None,
+    };
+    let info = ask(relay.actor(), ask_info).await;
+    assert_eq!(info, relay.info("tea"));
+    assert_eq!(info.map(|group| group.members.len()), Ok(2));
+    relay.leave("tea", "bob").await.expect("he is a member");
+    relay.delete("tea").await.expect("it is there");
+    assert_eq!(relay.count(), 0);
+    api.stop().await;
 }
 
 #[tokio::test]

@@ -246,23 +246,8 @@ async fn members_messages_and_ends_survive_the_death_of_the_relay_actor() {
 async fn the_relay_is_a_supervised_child_of_the_engine() {
     let api = engine().start().await.expect("it starts");
     let tree = api.supervision_tree().await;
-    let children: Vec<_> = tree
-        .children
-        .iter()
-        .map(|child| child.id.to_string())
-        .collect();
-    let expected = [
-        "config_db",
-        "rate_limiter",
-        "puller",
-        "receiver",
-        "relay",
-        "async_pool",
-        "stream_pool",
-        "streams",
-        "executors",
-    ];
-    assert_eq!(children, expected);
+    let mut children = tree.children.iter();
+    assert!(children.any(|child| &*child.id == "relay"), "{tree}");
     api.stop().await;
 }
 

@@ -29,12 +29,6 @@ pub(crate) trait Attendant: Unpin + 'static {
     /// The start is complete: the first poll passed, or a deferred start was acknowledged.
     fn started(&mut self);
 
-    /// A poll begins; what callers see from now until [`poll_ended`](Self::poll_ended) may be a panic's beginning.
-    fn poll_begins(&mut self) {}
-
-    /// The poll ended and the actor lives on.
-    fn poll_ended(&mut self) {}
-
     /// The actor is about to be dropped; nobody new may reach it.
     fn ending(&mut self) {}
 
@@ -177,7 +171,7 @@ where
             return Poll::Ready(());
         }
         let was_new = this.phase == Phase::New;
-        this.attendant.poll_begins();
+        this.control.begin_turn();
         if let Some(reason) = this.poll_actor(cx) {
             if was_new && this.phase == Phase::Started && !reason.is_abnormal() {
                 // It did start; it just had nothing more to do.
@@ -194,7 +188,6 @@ where
         } else if was_new && this.phase == Phase::Started {
             this.attendant.started();
         }
-        this.attendant.poll_ended();
         Poll::Pending
     }
 }

@@ -59,7 +59,7 @@ fn main() {
     let api = system.block_on(streaming_engine(16));
     let roomy = system.block_on(streaming_engine(256));
     // The root runs on the engine's one thread, and so do its children.
-    let receiver = ChildSpec::new("receiver", || Receiver);
+    let receiver = ChildSpec::new("chunk-receiver", || Receiver);
     let receiver = one_thread().block_on(api.root().call(StartChild(receiver)));
     let receiver = receiver.expect("the root runs").expect("a new child");
     let receiver = receiver.addr().expect("it runs").recipient::<Response>();

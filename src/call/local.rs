@@ -27,14 +27,21 @@
 
 pub(crate) mod contained;
 
-use std::{any::Any, future::poll_fn, sync::Arc, task::Poll, time::Duration};
+use std::{
+    any::Any,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
+use futures_core::future::BoxFuture;
 use futures_util::StreamExt;
 use thiserror::Error;
 
 use self::contained::{Contained, contain};
 use crate::{
-    clock::Clock,
+    clock::{Clock, Sleep},
     function::{Call, Function, FunctionError, FunctionErrorKind, Outcome},
 };
 
@@ -60,33 +67,71 @@ pub async fn call(
     timeout: Option<Duration>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Outcome, CallError> {
+    let limit = timeout.map(|timeout| (timeout, &**clock));
+    start(function, call, limit).await
+}
+
+/// Makes the future of a call, which is [polled](Running) by whoever waits for it; `limit` is its timeout and the clock
+/// that counts it.
+pub(crate) fn start<'c>(
+    function: &dyn Function,
+    call: Call,
+    limit: Option<(Duration, &'c dyn Clock)>,
+) -> Running<'c> {
     let runtime = call.runtime.clone();
-    let future = contain(&runtime, || function.call(call)).map_err(CallError::Panicked)?;
-    let mut running = Contained::new(future, runtime);
-    let mut timer = None;
-    let outcome = poll_fn(|cx| {
-        if let Poll::Ready(outcome) = running.poll(cx) {
+    let call = match contain(&runtime, || function.call(call)) {
+        Ok(future) => Ok(Contained::new(future, runtime)),
+        Err(panic) => Err(Some(panic)),
+    };
+    Running {
+        call,
+        limit,
+        timer: None,
+    }
+}
+
+/// A call under way.
+///
+/// A type of its own and no `async fn`: it lives as long as the call, once for each open stream, and so it keeps nothing
+/// of what the call was made of.
+pub(crate) struct Running<'c> {
+    /// Or the text of the panic that kept it from being made, until it is told.
+    call: Result<Contained<BoxFuture<'static, Result<Outcome, FunctionError>>>, Option<String>>,
+    limit: Option<(Duration, &'c dyn Clock)>,
+    /// Armed when the call waits for the first time.
+    timer: Option<Sleep>,
+}
+
+impl Future for Running<'_> {
+    type Output = Result<Outcome, CallError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let call = match &mut this.call {
+            Ok(call) => call,
+            Err(panic) => {
+                let panic = panic.take().unwrap_or_default();
+                return Poll::Ready(Err(CallError::Panicked(panic)));
+            }
+        };
+        if let Poll::Ready(outcome) = call.poll(cx) {
             return Poll::Ready(match outcome {
+                Ok(Ok(Outcome::Stream(results))) => {
+                    let results = Contained::new(results, call.runtime());
+                    Ok(Outcome::Stream(results.boxed()))
+                }
                 Ok(outcome) => outcome.map_err(CallError::from),
                 Err(panic) => Err(CallError::Panicked(panic)),
             });
         }
-        let Some(timeout) = timeout else {
+        let Some((timeout, clock)) = this.limit else {
             return Poll::Pending;
         };
-        let timer = timer.get_or_insert_with(|| clock.sleep(timeout));
+        let timer = this.timer.get_or_insert_with(|| clock.sleep(timeout));
         timer
             .as_mut()
             .poll(cx)
             .map(|()| Err(CallError::TimedOut(timeout)))
-    })
-    .await;
-    match outcome {
-        Ok(Outcome::Stream(results)) => {
-            let results = Contained::new(results, running.into_runtime());
-            Ok(Outcome::Stream(results.boxed()))
-        }
-        other => other,
     }
 }
 

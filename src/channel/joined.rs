@@ -2,6 +2,8 @@
 //!
 //! It runs on the thread of its socket. Whatever ends it, the socket hears of it; a panic in a callback ends this actor only.
 
+mod report;
+
 use std::{collections::VecDeque, fmt, pin::Pin, sync::Arc, task, task::Poll};
 
 use actix::{
@@ -15,6 +17,7 @@ use futures_util::{
 };
 use serde_json::Value;
 
+use self::report::{OwnConnection, Report};
 use super::{
     Answer, Channel, Denied, Event, Join, Leave, LeaveReason, Membership, Payload,
     endpoint::Door,
@@ -24,7 +27,7 @@ use super::{
     reasons,
     request::Sent,
     respond::{self, ChannelOutlet, RequestTask},
-    socket::{Ended, Notice, Socket},
+    socket::{Ended, Socket},
 };
 use crate::{clock, connection::Connection};
 
@@ -350,39 +353,6 @@ impl ActorFuture<ChannelActor> for Work {
     ) -> Poll<()> {
         actor.work(cx);
         Poll::Pending
-    }
-}
-
-/// The channel's connection, which ends with it whatever ends that.
-struct OwnConnection(Connection);
-
-impl Drop for OwnConnection {
-    fn drop(&mut self) {
-        self.0.end();
-    }
-}
-
-/// Tells the socket how the channel fares; dropped with the actor, whatever ended that.
-struct Report {
-    socket: Addr<Socket>,
-    serial: u64,
-    topic: Arc<str>,
-    ended: Ended,
-}
-
-impl Report {
-    fn joined(&self) {
-        self.socket.do_send(Notice::Joined(self.serial));
-    }
-}
-
-impl Drop for Report {
-    fn drop(&mut self) {
-        self.socket.do_send(Notice::Ended {
-            serial: self.serial,
-            topic: Arc::clone(&self.topic),
-            ended: self.ended,
-        });
     }
 }
 

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use futures_core::future::BoxFuture;
+use futures_util::{FutureExt, future};
+
 use crate::{
     config::Route,
     hooks::Hooks,
@@ -27,15 +30,15 @@ impl AfterHook {
         })
     }
 
-    pub(super) async fn apply(&self, response: Response) -> Response {
+    /// What the hook makes of the response; in a box, for few requests meet a hook.
+    pub(super) fn apply(&self, response: Response) -> BoxFuture<'_, Response> {
         let config = &self.route.config;
         match &config.after_execute {
-            Some(hook) => {
-                self.hooks
-                    .after(hook, &self.request, config, response)
-                    .await
-            }
-            None => response,
+            Some(hook) => self
+                .hooks
+                .after(hook, &self.request, config, response)
+                .boxed(),
+            None => future::ready(response).boxed(),
         }
     }
 }

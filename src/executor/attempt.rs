@@ -1,7 +1,14 @@
 //! Stage 6, the call itself: once, and again where the config asks for it (SPEC section 9).
 
-use std::sync::Arc;
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
+use futures_core::future::BoxFuture;
+use futures_util::FutureExt;
 use serde_json::Value;
 use tokio::runtime::Handle;
 
@@ -41,16 +48,28 @@ pub(super) struct Attempts {
 
 impl Attempts {
     /// Calls the function of a route until it succeeds or its retries are used up.
-    pub(super) async fn run(
+    ///
+    /// The way that nearly all calls take, once and on this node, is a small future; the others are set aside in a box,
+    /// for every request carries what this future is as large as.
+    pub(super) fn run<'a>(
+        &'a self,
+        request_id: &'a str,
+        route: &'a Route,
+        input: Input,
+    ) -> Attempt<'a> {
+        match &input.target {
+            Target::Local if route.retries == 0 => self.local(route, input),
+            _ => Attempt::Boxed(Box::pin(self.with_retries(request_id, route, input))),
+        }
+    }
+
+    async fn with_retries(
         &self,
         request_id: &str,
         route: &Route,
         input: Input,
     ) -> Result<Outcome, RequestError> {
         let retries = route.retries;
-        if retries == 0 {
-            return self.once(route, input, 0).await;
-        }
         let request = RequestTags {
             request_id,
             service: &route.config.service,
@@ -102,11 +121,25 @@ impl Attempts {
     }
 
     /// The call on this node, on the thread of the caller.
-    pub(super) async fn local(&self, route: &Route, input: Input) -> Result<Outcome, RequestError> {
+    pub(super) fn local(&self, route: &Route, input: Input) -> Attempt<'_> {
+        // A stream's timeout bounds it as a whole, so the call inside has none of its own.
+        let limit = match (&input.stream, route.timeout) {
+            (None, Some(timeout)) => Some((timeout, &*self.clock)),
+            _ => None,
+        };
+        self.start(route, input, limit)
+    }
+
+    fn start<'c>(
+        &self,
+        route: &Route,
+        input: Input,
+        limit: Option<(Duration, &'c dyn Clock)>,
+    ) -> Attempt<'c> {
         let Some(function) = &route.function else {
             let mfa = &route.config.mfa;
             let (module, function) = (mfa.module.clone(), mfa.function.clone());
-            return Err(RequestError::NoFunction { module, function });
+            return Attempt::Refused(Some(RequestError::NoFunction { module, function }));
         };
         let mut call = Call::new(input.args, input.info, self.runtime.clone());
         if let Some(names) = &route.arg_names {
@@ -115,13 +148,45 @@ impl Attempts {
         if route.config.request_info {
             call = call.with_appended_info();
         }
-        // A stream's timeout bounds it as a whole, so the call inside has none of its own.
-        let timeout = if input.stream.is_some() {
-            None
-        } else {
-            route.timeout
-        };
         call.stream = input.stream;
-        Ok(local::call(&**function, call, timeout, &self.clock).await?)
+        Attempt::Local(local::start(&**function, call, limit))
+    }
+
+    /// The same as [`run`](Self::run) for a stream, which outlives the request.
+    pub(super) fn run_stream(
+        self: &Arc<Self>,
+        request_id: Arc<str>,
+        route: Arc<Route>,
+        input: Input,
+    ) -> BoxFuture<'static, Result<Outcome, RequestError>> {
+        if route.retries == 0 && matches!(input.target, Target::Local) {
+            // Once it is made it needs neither the route nor us: what waits for long is small.
+            return self.start(&route, input, None).boxed();
+        }
+        let attempts = Arc::clone(self);
+        async move { attempts.run(&request_id, &route, input).await }.boxed()
+    }
+}
+
+/// A call under way, its retries included.
+pub(super) enum Attempt<'a> {
+    Local(local::Running<'a>),
+    /// Not even begun; the reason is there until it is told.
+    Refused(Option<RequestError>),
+    Boxed(BoxFuture<'a, Result<Outcome, RequestError>>),
+}
+
+impl Future for Attempt<'_> {
+    type Output = Result<Outcome, RequestError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Self::Local(call) => call.poll_unpin(cx).map_err(RequestError::from),
+            Self::Refused(error) => match error.take() {
+                Some(error) => Poll::Ready(Err(error)),
+                None => Poll::Pending,
+            },
+            Self::Boxed(call) => call.poll_unpin(cx),
+        }
     }
 }

@@ -1,10 +1,11 @@
 //! Stage 6 in the way the config's response mode asks for (SPEC section 7).
 
-use std::sync::Arc;
+use std::{future::poll_fn, sync::Arc};
 
 use actix::Recipient;
+use futures_util::FutureExt;
 use serde_json::Value;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use super::{
     Pipeline,
@@ -20,7 +21,7 @@ use crate::{
     request_error::RequestError,
     respond,
     response_sink::ResponseSink,
-    stream::{StreamCall, StreamWork},
+    stream::{StreamCall, StreamParts, StreamTask, StreamWatch},
     worker_pool::{TaskEnd, Ticket},
 };
 
@@ -36,16 +37,17 @@ impl Pipeline {
         match route.config.response_type {
             ResponseType::Sync => {
                 let outcome = self.attempts.run(request_id, &route, input).await;
-                let value = outcome.and_then(single)?;
-                let response = Response::sync(request_id, value);
-                Ok(Reply::now(after::apply(after, response).await))
+                let mut response = Response::sync(request_id, outcome.and_then(single)?);
+                if let Some(after) = after {
+                    response = after.apply(response).await;
+                }
+                Ok(Reply::now(response))
             }
             ResponseType::Async => {
                 Ok(self.invoke_async(request_id, route, input, after.cloned(), recipient)?)
             }
             ResponseType::Stream => {
-                self.invoke_stream(request_id, route, input, after, recipient)
-                    .await
+                Box::pin(self.invoke_stream(request_id, route, input, after, recipient)).await
             }
             _ => Ok(self.invoke_none(request_id, route, input)?),
         }
@@ -60,7 +62,11 @@ impl Pipeline {
         recipient: Option<Recipient<Response>>,
     ) -> Result<Reply, RequestError> {
         let ticket = self.worker_pools.async_pool.admit()?;
-        let delivery = self.delivery(Response::async_ack(request_id), recipient);
+        let delivery = self.delivery(
+            request_id.into(),
+            Response::async_ack(request_id),
+            recipient,
+        );
         let Delivery {
             mut sink,
             acknowledgement,
@@ -85,7 +91,10 @@ impl Pipeline {
                     respond::failure(request_id, &error, detail_error)
                 }
             };
-            sink.finish(after::apply(after.as_ref(), response).await);
+            let response = after::apply(after.as_ref(), response).await;
+            // What came before the terminal response must have been taken before it may follow.
+            poll_fn(|cx| sink.poll_settled(cx)).await;
+            sink.finish(response);
         };
         self.pool.pick().spawn(work.in_current_span());
         Ok(reply)
@@ -123,33 +132,36 @@ impl Pipeline {
         let acknowledgement = after::apply(after, acknowledgement).await;
         let (handle, events) = stream_channel(self.settings.streams.buffer);
         input.stream = Some(handle);
+        let id: Arc<str> = request_id.into();
         let Delivery {
             sink,
             acknowledgement,
             mut reply,
-        } = self.delivery(acknowledgement, recipient);
-        let live = self.streams.enter(request_id, events.closer());
-        let call = {
-            let (attempts, route) = (Arc::clone(&self.attempts), Arc::clone(&route));
-            let request_id = Arc::clone(live.id());
-            async move { attempts.run(&request_id, &route, input).await }
-        };
-        let work = StreamWork {
-            timeout: route.timeout,
-            clock: Arc::clone(&self.attempts.clock),
-            call: Box::pin(call.in_current_span()),
+        } = self.delivery(Arc::clone(&id), acknowledgement, recipient);
+        let live = self.streams.enter(Arc::clone(&id), events.closer());
+        let (attempts, clock) = (Arc::clone(&self.attempts), Arc::clone(&self.attempts.clock));
+        let called = Arc::clone(&route);
+        let span = Span::current();
+        let task = StreamTask::new(StreamParts {
+            begin: Box::new(move || {
+                let call = span.in_scope(|| attempts.run_stream(id, called, input));
+                if span.is_none() {
+                    call
+                } else {
+                    call.instrument(span).boxed()
+                }
+            }),
             events,
             sink,
             acknowledgement,
-            detail_error: self.settings.security.detail_error,
-            live,
-            route,
-            telemetry: self.telemetry.clone(),
+            watch: StreamWatch::new(live, route, self.telemetry.clone(), clock),
             ticket,
-        };
+            detail_error: self.settings.security.detail_error,
+        });
+        let task = Box::new(task);
         match self
             .stream_supervisor
-            .spawn_child(move || StreamCall::new(work))
+            .spawn_child(move || StreamCall::new(task))
         {
             Ok(stream) => {
                 self.attempts.counters.count(Count::StreamOpened);
@@ -168,18 +180,18 @@ impl Pipeline {
     /// the recipient in order.
     fn delivery(
         &self,
+        request_id: Arc<str>,
         acknowledgement: Response,
         recipient: Option<Recipient<Response>>,
     ) -> Delivery {
-        let request_id = acknowledgement.request_id.clone().unwrap_or_default();
+        let buffer = self.settings.streams.buffer;
         match recipient {
             Some(recipient) => Delivery {
-                sink: ResponseSink::recipient(recipient, request_id, respond::unavailable),
+                sink: ResponseSink::recipient(recipient, buffer, request_id, respond::unavailable),
                 acknowledgement: Some(acknowledgement),
                 reply: Reply::nothing(),
             },
             None => {
-                let buffer = self.settings.streams.buffer;
                 let (sink, later) = ResponseSink::channel(buffer, request_id, respond::unavailable);
                 let reply = Reply::with_later(acknowledgement, later);
                 Delivery {

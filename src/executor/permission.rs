@@ -61,7 +61,7 @@ pub(super) async fn check(
 ) -> Result<(), RequestError> {
     let allowed = match &config.permission_callback {
         None => permission::check(&config.check_permission, request, &config.arg_orders),
-        Some(callback) => judges.ask(callback, request, config, node).await,
+        Some(callback) => Box::pin(judges.ask(callback, request, config, node)).await,
     };
     if allowed {
         return Ok(());

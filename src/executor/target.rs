@@ -32,7 +32,7 @@ impl Target {
         if matches!(route.config.nodes, Nodes::Local) {
             return Ok(Self::Local);
         }
-        let order = selector.order(request, &route.config).await?;
+        let order = Box::pin(selector.order(request, &route.config)).await?;
         let anew = matches!(route.config.normalize_retry(), Some(Retry::AllNodes(_)));
         let request = anew.then(|| request.clone());
         Ok(Self::Nodes(Arc::new(Chosen { order, request })))

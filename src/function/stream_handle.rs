@@ -84,9 +84,16 @@ impl StreamHandle {
     /// # Errors
     /// [`StreamClosed`], as for `send_result`.
     pub async fn send_value(&self, value: Value) -> Result<(), StreamClosed> {
-        let room = self.shared.room.acquire().await;
+        // Nearly always there is room, and then asking costs a fraction of waiting; who waits still comes first.
+        let room = match self.shared.room.try_acquire() {
+            Ok(room) => room,
+            Err(_) => {
+                let room = self.shared.room.acquire().await;
+                room.map_err(|_closed| StreamClosed)?
+            }
+        };
         // The place is given back by the consumer, who makes it when it takes the event out.
-        room.map_err(|_closed| StreamClosed)?.forget();
+        room.forget();
         self.shared.push(StreamEvent::Result(value))
     }
 
@@ -215,14 +222,42 @@ impl StreamEvents {
             }
             return Poll::Ready(event);
         }
-        if !state.open || state.producers == 0 {
-            return Poll::Ready(StreamEvent::Vanished);
+        state.poll_end(cx)
+    }
+
+    /// Polls for results, all that are there and there is `room` for; `None` where some came, else the terminal event.
+    ///
+    /// The waker of the latest call is woken when there is something.
+    pub(crate) fn poll_results(
+        &mut self,
+        cx: &mut Context<'_>,
+        room: usize,
+        results: &mut VecDeque<Value>,
+    ) -> Poll<Option<StreamEvent>> {
+        let mut state = self.shared.state.lock();
+        let mut taken = 0;
+        while taken < room
+            && let Some(event) = state.queue.pop_front()
+        {
+            match event {
+                StreamEvent::Result(value) => {
+                    results.push_back(value);
+                    taken += 1;
+                }
+                end if taken == 0 => return Poll::Ready(Some(end)),
+                end => {
+                    // Its turn comes with the next call.
+                    state.queue.push_front(end);
+                    break;
+                }
+            }
         }
-        match &mut state.consumer {
-            Some(waker) => waker.clone_from(cx.waker()),
-            empty => *empty = Some(cx.waker().clone()),
+        if taken > 0 {
+            drop(state);
+            self.shared.room.add_permits(taken);
+            return Poll::Ready(None);
         }
-        Poll::Pending
+        state.poll_end(cx).map(Some)
     }
 
     /// Closes the stream from this end: every send fails from now on, also those that wait. What is queued can still
@@ -317,6 +352,20 @@ struct State {
     producers: usize,
     /// Cleared by the terminal event or by the consumer, whoever is first.
     open: bool,
+}
+
+impl State {
+    /// Whether an empty queue stays empty; if not, the consumer waits.
+    fn poll_end(&mut self, cx: &Context<'_>) -> Poll<StreamEvent> {
+        if !self.open || self.producers == 0 {
+            return Poll::Ready(StreamEvent::Vanished);
+        }
+        match &mut self.consumer {
+            Some(waker) => waker.clone_from(cx.waker()),
+            empty => *empty = Some(cx.waker().clone()),
+        }
+        Poll::Pending
+    }
 }
 
 impl Shared {

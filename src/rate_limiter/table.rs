@@ -4,17 +4,14 @@
 //! all its shards, in one order for everybody, before it looks: so it is recorded by all its limits or by none, and no
 //! other request sees a state in between.
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, HashMap},
-    hash::{BuildHasher, RandomState},
-};
+use std::collections::{BTreeMap, HashMap};
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::HashTable;
 use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
 
 use super::{
+    key::{Key, Keys, StoredKey},
     rules::{Group, Refusal},
     window::SlidingWindow,
 };
@@ -22,19 +19,14 @@ use super::{
 /// A power of two, well above the number of cores of most machines: two requests seldom want the same shard.
 const SHARDS: usize = 64;
 
-/// Values up to this many bytes are kept as they are; of longer ones, a fingerprint. What a client sends as an argument
-/// may be as large as the payload, and would stay in memory for the whole window.
-const LONGEST_KEPT: usize = 256;
-
 /// Few requests meet more groups of limits than this; those that do cost an allocation.
-type Few<T> = SmallVec<[T; 4]>;
+pub(super) type Few<T> = SmallVec<[T; 4]>;
 
 /// All histories.
 #[derive(Debug)]
 pub(super) struct Table {
     shards: Box<[Shard]>,
-    hasher: DefaultHashBuilder,
-    fingerprints: [RandomState; 2],
+    keys: Keys,
 }
 
 /// On cache lines of its own, so that a lock taken in one shard does not slow its neighbours.
@@ -46,9 +38,8 @@ struct Shard {
 
 #[derive(Debug)]
 struct History {
-    value: Box<str>,
+    key: StoredKey,
     window: SlidingWindow,
-    group: u32,
 }
 
 /// What a request meets: a group of limits, and its own value of the group's key.
@@ -56,14 +47,6 @@ struct History {
 pub(super) struct Subject<'a> {
     pub(super) group: &'a Group,
     pub(super) value: &'a str,
-}
-
-/// The key of a history.
-#[derive(Debug)]
-struct Key<'a> {
-    group: u32,
-    value: Cow<'a, str>,
-    hash: u64,
 }
 
 /// What a sweep did.
@@ -80,17 +63,16 @@ impl Table {
             shards: std::iter::repeat_with(Shard::default)
                 .take(SHARDS)
                 .collect(),
-            hasher: DefaultHashBuilder::default(),
-            fingerprints: [RandomState::new(), RandomState::new()],
+            keys: Keys::default(),
         }
     }
 
     /// Records a request at `now` with its only subject, or refuses it.
     pub(super) fn admit_one<'a>(&self, now: u64, subject: Subject<'a>) -> Result<(), Refusal<'a>> {
         let group = subject.group;
-        let key = self.key(group.id, subject.value);
+        let key = self.keys.key(group.id, subject.value);
         let mut histories = self.shards[shard_of(key.hash)].histories.lock();
-        match key.find_mut(&mut histories) {
+        match find_mut(&mut histories, &key) {
             Some(history) => {
                 // As in `admit_all`: another thread may have read the clock later and recorded earlier.
                 let now = now.max(history.window.newest());
@@ -112,7 +94,7 @@ impl Table {
     ) -> Result<(), Refusal<'a>> {
         let keys: Few<Key<'_>> = subjects
             .iter()
-            .map(|subject| self.key(subject.group.id, subject.value))
+            .map(|subject| self.keys.key(subject.group.id, subject.value))
             .collect();
         let mut shards: Few<usize> = keys.iter().map(|key| shard_of(key.hash)).collect();
         shards.sort_unstable();
@@ -134,7 +116,7 @@ impl Table {
         // stamps of a history never go back.
         let found: Few<Option<&SlidingWindow>> = keys
             .iter()
-            .map(|key| Some(&key.find(&guards[place(key)])?.window))
+            .map(|key| Some(&find(&guards[place(key)], key)?.window))
             .collect();
         let now = found
             .iter()
@@ -155,7 +137,7 @@ impl Table {
         for (subject, key) in subjects.iter().zip(&keys) {
             let histories = &mut guards[place(key)];
             let group = subject.group;
-            match key.find_mut(histories) {
+            match find_mut(histories, key) {
                 Some(history) => history.window.record(now, group.span, group.most),
                 None => self.insert(histories, key, now),
             }
@@ -165,20 +147,17 @@ impl Table {
 
     fn insert(&self, histories: &mut HashTable<History>, key: &Key<'_>, now: u64) {
         let history = History {
-            value: Box::from(key.value.as_ref()),
+            key: key.to_stored(),
             window: SlidingWindow::starting_at(now),
-            group: key.group,
         };
-        histories.insert_unique(key.hash, history, |history| {
-            self.hash(history.group, &history.value)
-        });
+        histories.insert_unique(key.hash, history, |history| self.keys.hash_of(&history.key));
     }
 
     /// How many requests each limit of the group counts at `now`.
     pub(super) fn counts(&self, now: u64, subject: Subject<'_>) -> Vec<u32> {
-        let key = self.key(subject.group.id, subject.value);
+        let key = self.keys.key(subject.group.id, subject.value);
         let histories = self.shards[shard_of(key.hash)].histories.lock();
-        let history = key.find(&histories);
+        let history = find(&histories, &key);
         let count = |span| history.map_or(0, |history| history.window.count(now, span));
         let limits = subject.group.limits.iter();
         limits.map(|limit| count(limit.span)).collect()
@@ -186,9 +165,9 @@ impl Table {
 
     /// Forgets one history; whether there was one.
     pub(super) fn remove(&self, group: u32, value: &str) -> bool {
-        let key = self.key(group, value);
+        let key = self.keys.key(group, value);
         let mut histories = self.shards[shard_of(key.hash)].histories.lock();
-        match histories.find_entry(key.hash, |history| key.is_of(history)) {
+        match histories.find_entry(key.hash, |history| key.is(&history.key)) {
             Ok(found) => {
                 found.remove();
                 true
@@ -211,10 +190,10 @@ impl Table {
         let mut sweep = Sweep::default();
         for shard in &self.shards {
             let mut histories = shard.histories.lock();
-            histories.retain(|history| match spans.get(&history.group) {
+            histories.retain(|history| match spans.get(&history.key.group()) {
                 Some(span) if !history.window.is_idle(now, *span) => {
                     history.window.compact(now, *span);
-                    *sweep.remaining.entry(history.group).or_default() += 1;
+                    *sweep.remaining.entry(history.key.group()).or_default() += 1;
                     true
                 }
                 _ => {
@@ -224,7 +203,7 @@ impl Table {
             });
             if histories.len() < histories.capacity() / 4 {
                 let room = histories.len() * 2;
-                histories.shrink_to(room, |history| self.hash(history.group, &history.value));
+                histories.shrink_to(room, |history| self.keys.hash_of(&history.key));
             }
         }
         sweep
@@ -237,46 +216,14 @@ impl Table {
             .map(|shard| shard.histories.lock().len())
             .sum()
     }
-
-    #[inline]
-    fn key<'a>(&self, group: u32, value: &'a str) -> Key<'a> {
-        let value = if value.len() <= LONGEST_KEPT {
-            Cow::Borrowed(value)
-        } else {
-            Cow::Owned(self.fingerprint(value))
-        };
-        Key {
-            group,
-            hash: self.hash(group, &value),
-            value,
-        }
-    }
-
-    /// Stands for a long value. The secret keys make it 128 bits that nobody outside can aim at.
-    #[cold]
-    fn fingerprint(&self, value: &str) -> String {
-        let [first, second] = &self.fingerprints;
-        let (first, second) = (first.hash_one(value), second.hash_one(value));
-        format!("{first:016x}{second:016x}")
-    }
-
-    fn hash(&self, group: u32, value: &str) -> u64 {
-        self.hasher.hash_one((group, value))
-    }
 }
 
-impl Key<'_> {
-    fn is_of(&self, history: &History) -> bool {
-        history.group == self.group && *history.value == *self.value
-    }
+fn find<'t>(histories: &'t HashTable<History>, key: &Key<'_>) -> Option<&'t History> {
+    histories.find(key.hash, |history| key.is(&history.key))
+}
 
-    fn find<'t>(&self, histories: &'t HashTable<History>) -> Option<&'t History> {
-        histories.find(self.hash, |history| self.is_of(history))
-    }
-
-    fn find_mut<'t>(&self, histories: &'t mut HashTable<History>) -> Option<&'t mut History> {
-        histories.find_mut(self.hash, |history| self.is_of(history))
-    }
+fn find_mut<'t>(histories: &'t mut HashTable<History>, key: &Key<'_>) -> Option<&'t mut History> {
+    histories.find_mut(key.hash, |history| key.is(&history.key))
 }
 
 /// The shard of a hash, from bits that the table inside a shard uses last: it looks at the lowest and the top seven.
@@ -289,8 +236,8 @@ mod tests {
     use super::*;
     use crate::rate_limiter::{LimitKey, RateLimit, RateLimitConfig, rules::Rules};
 
-    /// With the table at its emptiest (seven of sixteen places taken, one byte of its own each) and 32 bytes for the
-    /// text, a key with one stamp stays below the 160 bytes of the design.
+    /// With the table at its emptiest (seven of sixteen places taken, one byte of its own each) and 32 bytes for a text
+    /// that lies apart, a key with one stamp stays below the 160 bytes of the design.
     #[test]
     fn a_key_with_one_stamp_takes_48_bytes_beside_its_text() {
         assert_eq!(size_of::<History>(), 48);
@@ -341,7 +288,7 @@ mod tests {
         let table = Table::new();
         let mut counts = [0_u32; SHARDS];
         for key in 0..6_400 {
-            counts[shard_of(table.hash(1, &key.to_string()))] += 1;
+            counts[shard_of(table.keys.key(1, &key.to_string()).hash)] += 1;
         }
         assert!(counts.iter().all(|count| (30..300).contains(count)));
     }

@@ -1,8 +1,15 @@
 //! The streams that are open now, found by request id.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Waker,
+};
 
-use tokio::sync::{Notify, futures::Notified};
+use futures_util::task::AtomicWaker;
 
 use crate::function::StreamCloser;
 
@@ -20,7 +27,9 @@ pub(crate) struct LiveStreams {
 
 /// The way to stop one stream from outside.
 pub(crate) struct Stop {
-    asked: Notify,
+    asked: AtomicBool,
+    /// The task of the stream.
+    task: AtomicWaker,
     producer: StreamCloser,
 }
 
@@ -28,22 +37,28 @@ impl Stop {
     /// Asks the stream to end; what its producer sends from now on is refused.
     pub(super) fn ask(&self) {
         // In this order: a function that fails because it was cut off must not look like one that failed by itself.
-        self.asked.notify_one();
+        self.asked.store(true, Ordering::Release);
         self.producer.close();
+        self.task.wake();
     }
 
-    /// Done once somebody has asked.
-    pub(super) fn asked(&self) -> Notified<'_> {
-        self.asked.notified()
+    /// Whether somebody has asked.
+    pub(super) fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::Acquire)
+    }
+
+    /// Who is woken when somebody asks; to be told before [`is_asked`](Self::is_asked) is looked at.
+    pub(super) fn tell(&self, task: &Waker) {
+        self.task.register(task);
     }
 }
 
 impl LiveStreams {
     /// Lists a stream; a second one with the same request id takes the place of the first.
-    pub(crate) fn enter(self: &Arc<Self>, request_id: &str, producer: StreamCloser) -> LiveStream {
-        let id: Arc<str> = request_id.into();
+    pub(crate) fn enter(self: &Arc<Self>, id: Arc<str>, producer: StreamCloser) -> LiveStream {
         let stop = Arc::new(Stop {
-            asked: Notify::new(),
+            asked: AtomicBool::new(false),
+            task: AtomicWaker::new(),
             producer,
         });
         self.by_request
@@ -79,12 +94,12 @@ pub(crate) struct LiveStream {
 }
 
 impl LiveStream {
-    pub(super) fn stop_signal(&self) -> Arc<Stop> {
-        Arc::clone(&self.stop)
+    pub(super) fn stop_signal(&self) -> &Arc<Stop> {
+        &self.stop
     }
 
     /// The id of the request.
-    pub(crate) fn id(&self) -> &Arc<str> {
+    pub(super) fn id(&self) -> &Arc<str> {
         &self.id
     }
 

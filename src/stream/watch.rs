@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::live::LiveStream;
+use super::live::{LiveStream, Stop};
 use crate::{
     clock::Clock,
     config::Route,
@@ -10,8 +10,8 @@ use crate::{
 };
 
 /// Looks at one stream while it is open, and keeps it listed; dropped before it is closed, it tells that the stream was
-/// lost.
-pub(super) struct StreamWatch {
+/// lost. It also holds what is known of the stream from its config.
+pub(crate) struct StreamWatch {
     live: LiveStream,
     route: Arc<Route>,
     telemetry: Telemetry,
@@ -23,33 +23,59 @@ pub(super) struct StreamWatch {
 }
 
 impl StreamWatch {
-    pub(super) fn open(
+    /// Keeps the stream listed; nothing is told of it yet.
+    pub(crate) fn new(
         live: LiveStream,
         route: Arc<Route>,
         telemetry: Telemetry,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let listened = telemetry.listens(Family::Stream);
-        telemetry.emit(Family::Stream, || StreamEvent::Start {
-            request_id: live.id(),
-            service: &route.config.service,
-            request_type: &route.config.request_type,
-            open: live.open_streams(),
-        });
         Self {
-            started: listened.then(|| clock.now()),
             live,
             route,
             telemetry,
             clock,
+            started: None,
             chunks: 0,
-            open: true,
+            open: false,
         }
     }
 
-    /// One more chunk was handed on.
-    pub(super) fn chunk(&mut self) {
-        self.chunks += 1;
+    /// The stream begins.
+    pub(super) fn open(&mut self) {
+        self.open = true;
+        if self.telemetry.listens(Family::Stream) {
+            self.started = Some(self.clock.now());
+        }
+        self.telemetry.emit(Family::Stream, || StreamEvent::Start {
+            request_id: self.live.id(),
+            service: &self.route.config.service,
+            request_type: &self.route.config.request_type,
+            open: self.live.open_streams(),
+        });
+    }
+
+    /// The id of the request.
+    pub(super) fn request_id(&self) -> &str {
+        self.live.id()
+    }
+
+    pub(super) fn stop_signal(&self) -> &Arc<Stop> {
+        self.live.stop_signal()
+    }
+
+    pub(super) fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    /// How long the stream may take as a whole; `None` for no bound.
+    pub(super) fn timeout(&self) -> Option<Duration> {
+        self.route.timeout
+    }
+
+    /// So many more chunks were handed on.
+    pub(super) fn chunks(&mut self, count: usize) {
+        self.chunks += count as u64;
     }
 
     /// The stream has come to its end: it is no longer listed.

@@ -140,6 +140,10 @@ impl node_server::Node for Scripted {
             "status" => {
                 stream::iter([accepted(), chunk("1"), Err(Status::internal("raised"))]).boxed()
             }
+            "unavailable" => {
+                let status = Err(Status::unavailable("stopping"));
+                stream::iter([accepted(), chunk("1"), status]).boxed()
+            }
             "no_json" => stream::iter([accepted(), chunk("1"), chunk("{"), chunk("2")]).boxed(),
             "accepted_twice" => stream::iter([accepted(), accepted()]).boxed(),
             "not_accepted" => stream::iter([chunk("1")]).boxed(),

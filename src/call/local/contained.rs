@@ -10,15 +10,23 @@ use std::{
 
 use futures_core::{Stream, future::BoxFuture, stream::BoxStream};
 use serde_json::Value;
-use tokio::runtime::Handle;
+use tokio::runtime::{EnterGuard, Handle};
 
 use crate::function::FunctionError;
 
 /// Runs foreign code. The error is the text of its panic.
-///
-/// `AssertUnwindSafe` is sound in this module because what panicked is dropped and never looked at again.
 pub(super) fn contain<R>(runtime: &Handle, code: impl FnOnce() -> R) -> Result<R, String> {
-    let _entered = Handle::try_current().is_err().then(|| runtime.enter());
+    let _entered = with_runtime(runtime);
+    caught(code)
+}
+
+/// Sees to it that this thread has a runtime, its own or this one.
+fn with_runtime(runtime: &Handle) -> Option<EnterGuard<'_>> {
+    Handle::try_current().is_err().then(|| runtime.enter())
+}
+
+/// `AssertUnwindSafe` is sound in this module because what panicked is dropped and never looked at again.
+fn caught<R>(code: impl FnOnce() -> R) -> Result<R, String> {
     catch_unwind(AssertUnwindSafe(code)).map_err(|payload| {
         let text = panic_text(&*payload);
         discard(payload);
@@ -59,16 +67,17 @@ impl<T> Contained<T> {
     }
 
     /// The runtime, for what this future answered with.
-    pub(super) fn into_runtime(self) -> Handle {
+    pub(super) fn runtime(&self) -> Handle {
         self.runtime.clone()
     }
+}
 
-    fn finish(&mut self) {
-        if let Some(inner) = self.inner.take()
-            && let Err(panic) = contain(&self.runtime, || drop(inner))
-        {
-            tracing::warn!(panic, "a function panicked while it was dropped");
-        }
+/// Drops what is left, on a thread that has a runtime.
+fn finish<T>(inner: &mut Option<T>) {
+    if let Some(inner) = inner.take()
+        && let Err(panic) = caught(|| drop(inner))
+    {
+        tracing::warn!(panic, "a function panicked while it was dropped");
     }
 }
 
@@ -78,13 +87,14 @@ impl<R> Contained<BoxFuture<'static, R>> {
         let Some(future) = &mut self.inner else {
             return Poll::Pending;
         };
-        let polled = contain(&self.runtime, || future.as_mut().poll(cx));
-        let answer = match polled {
+        // Looked for once, for the poll and the drop.
+        let _entered = with_runtime(&self.runtime);
+        let answer = match caught(|| future.as_mut().poll(cx)) {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(answer)) => Ok(answer),
             Err(panic) => Err(panic),
         };
-        self.finish();
+        finish(&mut self.inner);
         Poll::Ready(answer)
     }
 }
@@ -97,15 +107,16 @@ impl Stream for Contained<BoxStream<'static, Result<Value, FunctionError>>> {
         let Some(stream) = &mut this.inner else {
             return Poll::Ready(None);
         };
-        let item = match contain(&this.runtime, || stream.as_mut().poll_next(cx)) {
+        let _entered = with_runtime(&this.runtime);
+        let item = match caught(|| stream.as_mut().poll_next(cx)) {
             Ok(polled) => ready!(polled),
             Err(panic) => {
-                this.finish();
+                finish(&mut this.inner);
                 return Poll::Ready(Some(Err(FunctionError::panicked(panic))));
             }
         };
         if item.is_none() {
-            this.finish();
+            finish(&mut this.inner);
         }
         Poll::Ready(item)
     }
@@ -113,6 +124,9 @@ impl Stream for Contained<BoxStream<'static, Result<Value, FunctionError>>> {
 
 impl<T> Drop for Contained<T> {
     fn drop(&mut self) {
-        self.finish();
+        if self.inner.is_some() {
+            let _entered = with_runtime(&self.runtime);
+            finish(&mut self.inner);
+        }
     }
 }

@@ -31,6 +31,11 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 /// beside them.
 const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 
+/// How large the headers of an answer may be, the message of its status included.
+const LARGEST_HEADERS: u32 = 64 * 1024;
+/// How many calls that were given up are remembered until their last frames have come.
+const MANY: usize = 10_000;
+
 /// Makes connections, and says how they are kept.
 #[derive(Clone)]
 pub(super) struct Connector {
@@ -114,6 +119,11 @@ impl Connector {
             // None until the node has said how many; so it is known when it has spoken.
             .initial_max_send_streams(0)
             .enable_push(false)
+            .max_header_list_size(LARGEST_HEADERS)
+            // Answers that come after their calls were given up are no attack, however many they are: the node was chosen by
+            // whoever wrote the configs, and ending the connection would break the calls beside.
+            .max_concurrent_reset_streams(MANY)
+            .max_local_error_reset_streams(None)
             .handshake::<_, Bytes>(io)
             .await
             .map_err(no_http2)?;

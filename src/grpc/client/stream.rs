@@ -25,7 +25,11 @@ pub(super) struct Chunks {
     items: Option<Streaming<StreamItem>>,
     /// When the stream has to be over, and how long it had.
     limit: Option<(Sleep, Duration)>,
+    turn: u32,
 }
+
+/// After how many chunks without a wait the limit is looked at.
+const LOOKS_AT_LIMIT: u32 = 64;
 
 impl Chunks {
     /// Waits for the node to accept the call.
@@ -45,6 +49,7 @@ impl Chunks {
         Self {
             items: Some(items),
             limit,
+            turn: 0,
         }
     }
 
@@ -62,15 +67,18 @@ impl Stream for Chunks {
         let Some(items) = &mut this.items else {
             return Poll::Ready(None);
         };
-        // First, since a node that always has a chunk ready must not outlast the limit.
-        if let Some((sleep, after)) = &mut this.limit
+        let polled = Pin::new(&mut *items).poll_next(cx);
+        // Also now and then while there is always a chunk ready: such a node must not outlast the limit.
+        this.turn = this.turn.wrapping_add(1);
+        if (polled.is_pending() || this.turn.is_multiple_of(LOOKS_AT_LIMIT))
+            && let Some((sleep, after)) = &mut this.limit
             && sleep.as_mut().poll(cx).is_ready()
         {
             let after = *after;
             this.end();
             return Poll::Ready(Some(Err(NodeCallError::TimedOut { after })));
         }
-        let chunk = match ready!(Pin::new(&mut *items).poll_next(cx)) {
+        let chunk = match ready!(polled) {
             None => None,
             Some(Err(status)) => Some(Err(of_status(&status))),
             Some(Ok(item)) => Some(match item.item {

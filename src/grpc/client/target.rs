@@ -60,7 +60,13 @@ impl Target {
         if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
             return Err(wrong("nothing may follow the port"));
         }
+        if authority.port_u16().is_none() && authority.as_str() != authority.host() {
+            return Err(wrong("its port is none"));
+        }
         let host = bare(authority.host()).to_owned();
+        if host.is_empty() {
+            return Err(wrong("it names no host"));
+        }
         match (uri.scheme_str(), encryption) {
             (Some("dns"), _) => {
                 let port = authority.port_u16();

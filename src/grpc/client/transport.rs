@@ -93,7 +93,7 @@ impl Call {
             if left.is_zero() {
                 return Err(NodeCallError::TimedOut { after: timeout });
             }
-            head.headers.insert(GRPC_TIMEOUT, timeout_value(left));
+            insert_once(&mut head.headers, GRPC_TIMEOUT, timeout_value(left));
         }
         // Until its message is in, no node can have begun the call.
         let not_sent = |error: h2::Error| unreachable(error.to_string());
@@ -151,13 +151,19 @@ fn timeout_value(left: Duration) -> HeaderValue {
     value.unwrap_or_else(|_| HeaderValue::from_static("99999999S"))
 }
 
+/// Sets a header whose value comes only once, and so has no place in the compression table of the connection.
+fn insert_once(headers: &mut HeaderMap, name: HeaderName, mut value: HeaderValue) {
+    value.set_sensitive(true);
+    headers.insert(name, value);
+}
+
 /// Sets a header that a propagator made; one that is none is left out.
 fn insert(headers: &mut HeaderMap, name: &str, value: &str) {
     let Ok(value) = HeaderValue::from_str(value) else {
         return;
     };
     if name == TRACEPARENT {
-        headers.insert(HeaderName::from_static(TRACEPARENT), value);
+        insert_once(headers, HeaderName::from_static(TRACEPARENT), value);
     } else if let Ok(name) = HeaderName::try_from(name) {
         headers.insert(name, value);
     }
@@ -210,6 +216,7 @@ fn judged(
         link,
         timeout,
         part: if ended { Part::Status } else { Part::Data },
+        begun: false,
     };
     Ok(Response::from_parts(head, answer))
 }
@@ -236,6 +243,8 @@ pub(super) struct Answer {
     link: Arc<Link>,
     timeout: Option<Duration>,
     part: Part,
+    /// Whether some of a message has come.
+    begun: bool,
 }
 
 /// What comes next of an answer.
@@ -287,6 +296,16 @@ impl Answer {
     }
 }
 
+impl Answer {
+    /// An error of an answer that has begun: whatever the node says, the function has run.
+    fn late(&self, error: NodeCallError) -> NodeCallError {
+        match error {
+            NodeCallError::Unreachable { reason } if self.begun => disconnected(reason),
+            other => other,
+        }
+    }
+}
+
 impl Body for Answer {
     type Data = Bytes;
     type Error = Ended;
@@ -297,10 +316,11 @@ impl Body for Answer {
     ) -> Poll<Option<Result<Frame<Bytes>, Ended>>> {
         let polled = ready!(self.poll(cx));
         // The trailers and an error are the last that comes.
-        if !matches!(&polled, Some(Ok(frame)) if frame.is_data()) {
-            self.part = Part::End;
+        match &polled {
+            Some(Ok(frame)) if frame.is_data() => self.begun = true,
+            _ => self.part = Part::End,
         }
-        Poll::Ready(polled.map(|frame| frame.map_err(Ended)))
+        Poll::Ready(polled.map(|frame| frame.map_err(|error| Ended(self.late(error)))))
     }
 }
 
