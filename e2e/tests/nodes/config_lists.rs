@@ -2,7 +2,7 @@
 
 use gen_api::{
     GenApi,
-    config::PullResult,
+    config::{FailedFilter, PullResult},
     model::{Nodes, ServiceConfig},
     service_node::Offer,
     settings::Settings,
@@ -52,7 +52,10 @@ async fn ten_thousand_functions_are_pulled_and_pushed() {
     let pulled = pull(&pulling, "demo").await;
     let all =
         matches!(pulled, PullResult::Pulled { stored, refused: 0, .. } if stored == 10_000 + OWN);
-    assert!(all, "{pulled:?}");
+    let mut first = FailedFilter::default();
+    first.limit = Some(1);
+    let refused = pulling.failed_configs().list(&first);
+    assert!(all, "{pulled:?}: {refused:?}");
     assert_eq!(pulling.config_db().count(), 10_000 + OWN);
     serves_the_last(&pulling).await;
     assert_eq!(pull(&pulling, "demo").await, PullResult::Skipped);
