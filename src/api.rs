@@ -1,6 +1,8 @@
 //! The engine as a whole: build it, start it, ask it, stop it.
 
 mod builder;
+#[cfg(feature = "channel")]
+mod door;
 mod status;
 
 use std::{fmt, future::Future, sync::Arc, time::Duration};
@@ -14,10 +16,11 @@ use crate::{
     executor::{Executor, Pipeline, Reply},
     model::{Request, Response},
     node::NodeSelector,
-    rate_limiter::RateLimiter,
+    rate_limiter::{RateLimiter, RateLimiterActor},
+    relay::RelayRef,
     stream::UnknownStream,
     telemetry::Telemetry,
-    worker_pool::PoolsStatus,
+    worker_pool::{PoolsStatus, WorkerPoolActor},
 };
 
 /// The handle on a running engine: cheap to clone, and usable from any thread and any runtime.
@@ -59,9 +62,15 @@ struct Engine {
     config_db: ConfigDbRef,
     puller: PullerRef,
     receiver: ReceiverRef,
+    relay: RelayRef,
     failed: FailedConfigs,
+    rate_limiter: ChildRef<RateLimiterActor>,
+    async_pool: ChildRef<WorkerPoolActor>,
+    stream_pool: ChildRef<WorkerPoolActor>,
     executors: Vec<ChildRef<Executor>>,
     root: SupervisorRef,
+    #[cfg(feature = "grpc")]
+    door: Option<Arc<crate::grpc::DoorPlan>>,
 }
 
 impl GenApi {
@@ -130,7 +139,13 @@ impl GenApi {
         &self.engine.receiver
     }
 
-    /// The configs that were rejected in the last 24 hours, with their reasons (SPEC section 11).
+    /// The relay: groups of users who send each other messages (SPEC section 21).
+    #[must_use]
+    pub fn relay(&self) -> &RelayRef {
+        &self.engine.relay
+    }
+
+    /// The configs that were rejected in the last 24 hours, with their reasons (SPEC section 11); prints as a table.
     #[must_use]
     pub fn failed_configs(&self) -> &FailedConfigs {
         &self.engine.failed
@@ -146,6 +161,39 @@ impl GenApi {
     #[must_use]
     pub fn rate_limiter(&self) -> &RateLimiter {
         &self.engine.pipeline.rate_limiter
+    }
+
+    /// The actor that takes the verbs of the [rate limiter](Self::rate_limiter) as messages.
+    #[must_use]
+    pub fn rate_limiter_actor(&self) -> &ChildRef<RateLimiterActor> {
+        &self.engine.rate_limiter
+    }
+
+    /// The actor of the pool of async and none calls (SPEC section 14); takes [`Run`](crate::worker_pool::Run) for tasks of
+    /// your own among them.
+    ///
+    /// ```
+    /// use gen_api::{GenApi, worker_pool::Run};
+    ///
+    /// #[actix::main]
+    /// async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///     let api = GenApi::builder().start().await?;
+    ///     let answer = api.async_pool().call(Run::new(async { 6 * 7 })).await??;
+    ///     assert_eq!(answer, 42);
+    ///     assert_eq!(api.pool_status().async_pool.executed, 1);
+    ///     api.stop().await;
+    ///     Ok(())
+    /// }
+    /// ```
+    #[must_use]
+    pub fn async_pool(&self) -> &ChildRef<WorkerPoolActor> {
+        &self.engine.async_pool
+    }
+
+    /// The actor of the pool whose places open streams hold (SPEC section 14).
+    #[must_use]
+    pub fn stream_pool(&self) -> &ChildRef<WorkerPoolActor> {
+        &self.engine.stream_pool
     }
 
     /// How busy the worker pools are; prints as a table (SPEC section 14).
@@ -193,6 +241,14 @@ impl GenApi {
     #[must_use]
     pub fn root(&self) -> &SupervisorRef {
         &self.engine.root
+    }
+
+    /// Where service nodes push to, where the setting `grpc.listen` is set: the address with its real port, also where port 0
+    /// was asked for.
+    #[cfg(feature = "grpc")]
+    #[must_use]
+    pub fn grpc_address(&self) -> Option<std::net::SocketAddr> {
+        self.engine.door.as_ref().map(|door| door.address())
     }
 
     /// Waits for a future on this thread; for programs without a runtime of their own.

@@ -39,6 +39,7 @@ mod rule;
 
 pub use argument_type::{ArgumentType, ListItem, MapItem};
 pub use declaration::{ArgDeclaration, ArgOrders, ArgType};
+pub(crate) use error::cut;
 pub use error::{ArgumentError, ArgumentErrorKind};
 pub use plan::{ArgumentPlan, CallArgs};
 

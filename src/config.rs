@@ -22,10 +22,12 @@ mod allowlist;
 mod db;
 mod failed;
 mod puller;
+mod pusher;
 mod receiver;
 mod route;
 #[cfg(test)]
 mod scripted;
+mod sweeper;
 mod table;
 mod versions;
 
@@ -40,12 +42,22 @@ pub use self::{
         AddServices, DeleteServices, ForcePull, GetPullerStatus, Pull, PullReport, PullResult,
         Puller, PullerRef, PullerSettings, PullerStatus, ServiceStatus,
     },
+    pusher::{
+        GetPusherStatus, PushOnStartup, PushState, PushTarget, PushTo, Pusher, PusherRef,
+        PusherSettings, PusherStatus, StopPushing, VerifyAt,
+    },
     receiver::{
         DeletePushed, Push, PushError, PushJson, PushedService, Receiver, ReceiverRef, Verify,
     },
+    sweeper::{Sweep, Sweeper},
     table::{AddError, FunctionList, LookupError, SwitchError},
 };
-pub(crate) use self::{puller::Pulls, receiver::Pushes, route::Route, table::ConfigTable};
+pub(crate) use self::{
+    puller::Pulls,
+    receiver::{Pushes, SavedPushes},
+    route::Route,
+    table::ConfigTable,
+};
 
 #[cfg(test)]
 mod tests;

@@ -5,9 +5,11 @@
 //! | [`cache_status`](crate::GenApi::cache_status) | what is configured? | [`CacheStatus`] |
 //! | [`call_flow`](crate::GenApi::call_flow), [`call_flows`](crate::GenApi::call_flows) | what will a request meet? | [`CallFlow`], [`CallFlows`] |
 //! | [`cluster_view`](crate::GenApi::cluster_view) | which nodes serve which service? | [`ClusterView`] |
+//! | [`failed_configs`](crate::GenApi::failed_configs) | which configs were refused, and why? | [`FailedConfigs`](crate::config::FailedConfigs) |
 //! | [`health_check`](crate::GenApi::health_check) | does everything run? | [`HealthReport`] |
 //! | [`statistics`](crate::GenApi::statistics) | what was done so far? | [`Statistics`] |
 //! | [`pool_status`](crate::GenApi::pool_status) | how busy are the pools? | [`PoolsStatus`](crate::worker_pool::PoolsStatus) |
+//! | [`pushed_services_status`](crate::GenApi::pushed_services_status) | what did service nodes push? | [`PushedServicesStatus`] |
 //! | [`rl_config`](crate::GenApi::rl_config), [`rl_global`](crate::GenApi::rl_global), [`rl_status`](crate::GenApi::rl_status) | what is limited, and how much is used? | [`RateLimitConfig`](crate::rate_limiter::RateLimitConfig), [`GlobalLimits`], [`KeyStatus`] |
 //! | [`supervision_tree`](crate::GenApi::supervision_tree) | which actors are there? | [`SupervisionTree`](actix_otp::SupervisionTree) |
 //!
@@ -31,6 +33,7 @@ mod call_flow;
 mod cluster;
 mod counters;
 mod health;
+mod pushed;
 mod rate_limits;
 mod statistics;
 
@@ -39,6 +42,7 @@ pub use self::{
     call_flow::{CallFlow, CallFlows, CallbackRule, PermissionRule},
     cluster::{ClusterView, ServiceNode},
     health::{ComponentHealth, HealthReport, HealthStatus},
+    pushed::PushedServicesStatus,
     rate_limits::{GlobalLimits, KeyStatus},
     statistics::Statistics,
 };

@@ -1,7 +1,8 @@
 //! The way of a request, stage by stage (SPEC section 3), and the [`Executor`] actor as one door to it.
 //!
 //! [`GenApi::execute`](crate::GenApi::execute) runs the stages on the caller's thread, without a mailbox in between. The
-//! actor runs the same stages, each request in a task of its own, so an executor that dies drops no request it has taken.
+//! actor runs the same stages; what has to wait goes on in a task of its own, so an executor that dies drops no request it has
+//! taken.
 //!
 //! ```text
 //! admission -> find config -> before hook -> permission -> rate limits -> arguments -> call -> after hook -> response
@@ -14,12 +15,14 @@ mod actor;
 mod after;
 mod arguments;
 mod attempt;
+mod begun;
 mod find_config;
 mod in_flight;
 mod invoke;
 mod permission;
 mod remote;
 mod reply;
+mod start_stream;
 mod target;
 mod watch;
 
@@ -34,11 +37,14 @@ use tracing::Instrument;
 pub use self::{
     actor::{Execute, Executor},
     reply::Reply,
+    start_stream::{StartStream, StartStreamError, StartedStream},
 };
 use self::{
     after::AfterHook,
     attempt::{Attempts, Input},
     in_flight::{InFlight, Place},
+    invoke::NotBegun,
+    reply::Refused,
     target::Target,
     watch::Watch,
 };
@@ -49,7 +55,7 @@ use crate::{
     diagnostics::{Count, Counters, Now, Statistics},
     function::RequestInfo,
     hooks::Hooks,
-    model::{Request, Response},
+    model::{DecodeError, Request, Response, ResponseType},
     node::{NodeClient, NodeSelector},
     rate_limiter::RateLimiter,
     request_error::RequestError,
@@ -143,6 +149,12 @@ impl Pipeline {
         &self.attempts.runtime
     }
 
+    /// The clock itself, for parts that outlive a borrow.
+    #[cfg(feature = "channel")]
+    pub(crate) fn shared_clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.attempts.clock)
+    }
+
     pub(crate) fn clock(&self) -> &dyn Clock {
         &*self.attempts.clock
     }
@@ -162,14 +174,19 @@ impl Pipeline {
     }
 
     /// Answers a request; its later responses are in the reply.
-    pub(crate) fn execute(&self, request: Request) -> impl Future<Output = Reply> + Send {
-        self.answer(request, None)
+    pub(crate) async fn execute(&self, request: Request) -> Reply {
+        let answer = self.answer(request, Demand::default()).await;
+        answer.unwrap_or_else(Reply::from)
     }
 
     /// Answers a request; all responses go to the recipient, in order.
     pub(crate) async fn execute_to(&self, request: Request, recipient: Recipient<Response>) {
-        let reply = self.answer(request, Some(recipient.clone())).await;
-        if let Some(response) = reply.response {
+        let demand = Demand {
+            recipient: Some(recipient.clone()),
+            ..Demand::default()
+        };
+        let answer = self.answer(request, demand).await;
+        if let Some(response) = answer.unwrap_or_else(Reply::from).response {
             recipient.do_send(response);
         }
     }
@@ -178,12 +195,15 @@ impl Pipeline {
     pub(crate) async fn execute_json(&self, payload: &[u8]) -> Reply {
         match Request::decode(payload, self.settings.requests.max_payload_bytes) {
             Ok(request) => self.execute(request).await,
-            Err(error) => {
-                self.attempts.counters.count(Count::Undecodable);
-                let request_id = respond::request_id_of(payload, &error);
-                Reply::now(respond::undecodable(request_id, &error))
-            }
+            Err(error) => Reply::now(self.undecodable(payload, &error)),
         }
+    }
+
+    /// The response to a payload that is no request, which is counted.
+    pub(crate) fn undecodable(&self, payload: &[u8], error: &DecodeError) -> Response {
+        self.attempts.counters.count(Count::Undecodable);
+        let request_id = respond::request_id_of(payload, error);
+        respond::undecodable(request_id, error)
     }
 
     /// Answers a request within a limit, retries included.
@@ -192,22 +212,22 @@ impl Pipeline {
         let mut watch = Watch::start(self, &request);
         let span = watch.span();
         {
-            let stages = self.stages(&mut watch, &mut request, None);
+            let stages = self.stages(&mut watch, &mut request, Demand::default());
             let answer = pin!(stages.instrument(span));
             let expired = self.attempts.clock.sleep(limit);
-            if let Either::Left((reply, _)) = select(answer, expired).await {
-                return reply;
+            if let Either::Left((answer, _)) = select(answer, expired).await {
+                return answer.unwrap_or_else(Reply::from);
             }
         }
         let error = RequestError::TimedOut(limit);
         watch.end(Some(&error));
-        self.refuse(request_id, &error)
+        Reply::now(self.refuse(request_id, &error))
     }
 
-    async fn answer(&self, mut request: Request, recipient: Option<Recipient<Response>>) -> Reply {
+    async fn answer(&self, mut request: Request, demand: Demand) -> Result<Reply, Box<Refused>> {
         let mut watch = Watch::start(self, &request);
         let span = watch.span();
-        let answer = self.stages(&mut watch, &mut request, recipient);
+        let answer = self.stages(&mut watch, &mut request, demand);
         answer.instrument(span).await
     }
 
@@ -215,17 +235,21 @@ impl Pipeline {
         &self,
         watch: &mut Watch<'_>,
         request: &mut Request,
-        recipient: Option<Recipient<Response>>,
-    ) -> Reply {
+        demand: Demand,
+    ) -> Result<Reply, Box<Refused>> {
         let (_place, route) = match self.admit(request) {
             Ok(admitted) => admitted,
             Err(error) => {
                 watch.end(Some(&error));
-                return self.refuse(mem::take(&mut request.request_id), &error);
+                return Err(Box::new(Refused {
+                    response: self.refuse(mem::take(&mut request.request_id), &error),
+                    error,
+                    is_told: false,
+                }));
             }
         };
         watch.found(route.config.response_type);
-        let checked = self.check(request, route).await;
+        let checked = self.check(request, route, demand.only).await;
         let (route, checked) = match checked {
             Ok((route, target)) => (route, Ok(target)),
             Err((route, error)) => (route, Err(error)),
@@ -237,27 +261,30 @@ impl Pipeline {
             Ok(target) => match accept(request, &route, target) {
                 Ok(input) => {
                     let id = &request.request_id;
-                    self.invoke(id, route, input, after.as_ref(), recipient)
+                    self.invoke(id, route, input, after.as_ref(), demand.recipient)
                         .await
                 }
-                Err(error) => Err(error),
+                Err(error) => Err(error.into()),
             },
-            Err(error) => Err(error),
+            Err(error) => Err(error.into()),
         };
         match result {
             Ok(reply) => {
                 watch.end(None);
-                reply
+                Ok(reply)
             }
-            Err(error) => {
-                let mut reply = self.refuse(mem::take(&mut request.request_id), &error);
-                if let (Some(after), Some(response)) =
-                    (&after, reply.response.take_if(|_| after.is_some()))
-                {
-                    reply.response = Some(after.apply(response).await);
+            Err(NotBegun { error, is_told }) => {
+                let mut response = self.refuse(mem::take(&mut request.request_id), &error);
+                // What the recipient has got can no longer be changed.
+                if let Some(after) = after.as_ref().filter(|_| !is_told) {
+                    response = after.apply(response).await;
                 }
                 watch.end(Some(&error));
-                reply
+                Err(Box::new(Refused {
+                    error,
+                    response,
+                    is_told,
+                }))
             }
         }
     }
@@ -274,6 +301,7 @@ impl Pipeline {
         &self,
         request: &mut Request,
         mut route: Arc<Route>,
+        only: Option<ResponseType>,
     ) -> Result<(Arc<Route>, Target), (Arc<Route>, RequestError)> {
         if let Some(hook) = &route.config.before_execute {
             // In a box, as all that few requests meet: each one moves about what its future is as large as.
@@ -287,6 +315,10 @@ impl Pipeline {
                 },
                 Err(rejection) => return Err((route, rejection.into())),
             }
+        }
+        let response_type = route.config.response_type;
+        if only.is_some_and(|only| only != response_type) {
+            return Err((route, RequestError::NotAStream(response_type)));
         }
         match self.admit_caller(request, &route).await {
             Ok(target) => Ok((route, target)),
@@ -306,14 +338,19 @@ impl Pipeline {
         Ok(target)
     }
 
-    fn refuse(&self, request_id: String, error: &RequestError) -> Reply {
+    fn refuse(&self, request_id: String, error: &RequestError) -> Response {
         tracing::debug!(%request_id, %error, "a request failed");
-        Reply::now(respond::failure(
-            request_id,
-            error,
-            self.settings.security.detail_error,
-        ))
+        respond::failure(request_id, error, self.settings.security.detail_error)
     }
+}
+
+/// What the asker wants beside the answer.
+#[derive(Default)]
+struct Demand {
+    /// Gets every response of a request that is accepted.
+    recipient: Option<Recipient<Response>>,
+    /// The request is refused where its config answers in another mode.
+    only: Option<ResponseType>,
 }
 
 /// What the function is called with; takes it out of the request.
@@ -322,6 +359,7 @@ fn accept(request: &mut Request, route: &Route, target: Target) -> Result<Input,
     let info = if route.needs_info {
         let (user_id, device_id) = (request.user_id.take(), request.device_id.take());
         RequestInfo::new(request.request_id.clone(), user_id, device_id)
+            .with_connection(request.connection.take())
     } else {
         RequestInfo::default()
     };

@@ -166,8 +166,9 @@ fn judge_before(answer: Value, request: &mut Request, config: &FunConfig) -> Opt
         Some(config) => Some(FunConfig::from_value(config).ok()?),
         None => None,
     };
-    // An address is never read from JSON, and the answer must find its way back under the same id.
+    // What a door sets is never read from JSON, and the answer must find its way back under the same id.
     changed_request.ip_address = request.ip_address.take();
+    changed_request.connection = request.connection.take();
     changed_request.request_id = std::mem::take(&mut request.request_id);
     *request = changed_request;
     changed_config.filter(|changed| changed != config)

@@ -43,15 +43,21 @@
 //! | try failed calls again | [`Retry`](model::Retry), [`call::retry`] |
 //! | bound what runs at a time, and break circuits | [`worker_pool`], [`GenApi::pool_status`] |
 //! | stream results, stop a stream | [`function::StreamHandle`], [`stream`], [`GenApi::stop_stream`] |
+//! | push to a client's connection from a function | [`connection`], [`RequestInfo::connection`](function::RequestInfo::connection) |
+//! | let groups of users send each other messages | [`relay`], [`GenApi::relay`] |
+//! | serve browsers and apps over WebSocket, with broadcasts | `channel` (feature `channel`) |
 //! | choose among service nodes | [`node`] |
 //! | pull configs from services, take pushed ones | [`config::PullerRef`], [`config::ReceiverRef`] |
 //! | hear what happens: events, spans, metrics | [`telemetry`], [`GenApi::telemetry`] |
 //! | see what runs, and how it is doing, as tables | [`diagnostics`], [`GenApi::health_check`], [`GenApi::call_flow`] |
-//! | send requests as typed messages | [`Execute`] to [`GenApi::executor`] |
+//! | serve functions to gateways elsewhere, or write a transport | [`service_node`] |
+//! | send requests as typed messages | [`Execute`] and [`StartStream`] to [`GenApi::executor`] |
 //! | find what had another name in PhoenixGenApi | [`old_names`] |
 //!
 //! The features: `macros`, on by default, is the attribute `#[gen_api::function]`; `metrics` adds the module
-//! `telemetry::metrics` for the recorders of the `metrics` crate.
+//! `telemetry::metrics` for the recorders of the `metrics` crate; `channel` adds the module `channel`, the Phoenix Channels
+//! protocol for actix-web applications; `grpc` adds `ServiceNode` and the module `grpc`: service nodes, and the door for their
+//! pushes.
 //!
 //! # Response modes
 //!
@@ -81,11 +87,15 @@ mod any_json;
 mod api;
 pub mod arguments;
 pub mod call;
+#[cfg(feature = "channel")]
+pub mod channel;
 pub mod clock;
 pub mod config;
 pub mod diagnostics;
 mod executor;
 pub mod function;
+#[cfg(feature = "grpc")]
+pub mod grpc;
 pub mod hooks;
 pub mod model;
 pub mod node;
@@ -93,9 +103,11 @@ pub mod old_names;
 mod owner;
 pub mod permission;
 pub mod rate_limiter;
+pub mod relay;
 mod request_error;
 mod respond;
 mod response_sink;
+pub mod service_node;
 pub mod settings;
 pub mod stream;
 pub mod telemetry;
@@ -104,17 +116,23 @@ pub mod worker_pool;
 
 pub use self::{
     api::{GenApi, GenApiBuilder, StartApiError},
-    executor::{Execute, Executor, Reply},
+    executor::{Execute, Executor, Reply, StartStream, StartStreamError, StartedStream},
+    model::connection,
     owner::Unavailable,
     response_sink::Responses,
     settings::Settings,
 };
+
+#[cfg(feature = "grpc")]
+pub use self::grpc::{ServiceNode, ServiceNodeBuilder, StartServiceNodeError};
 
 #[cfg(feature = "macros")]
 pub use gen_api_macros::function;
 
 /// What most programs need: `use gen_api::prelude::*`.
 pub mod prelude {
+    #[cfg(feature = "grpc")]
+    pub use crate::ServiceNode;
     pub use crate::{
         Execute, GenApi, Reply, Settings,
         arguments::{ArgDeclaration, ArgType},

@@ -10,6 +10,7 @@
 //! assert!(!response.is_error());
 //! ```
 
+pub mod connection;
 pub mod fun_config;
 pub mod invalid_config;
 pub mod push_config;

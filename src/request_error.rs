@@ -6,6 +6,7 @@ use crate::{
     arguments::ArgumentError,
     call::local::CallError,
     hooks::HookRejection,
+    model::ResponseType,
     node::{NodeCallError, NodeError},
     rate_limiter::RateLimitError,
     worker_pool::{Rejected, TaskEnd},
@@ -65,6 +66,9 @@ pub(crate) enum RequestError {
     /// A function that returns a stream was called in another response mode.
     #[error("the function returns a stream, but the config's response_type is not `stream`")]
     UnexpectedStream,
+    /// A stream was asked for, and the config answers in another mode.
+    #[error("a stream was asked for, but the config's response_type is `{0}`")]
+    NotAStream(ResponseType),
     /// The limit that came with the request has passed.
     #[error("the request timed out")]
     TimedOut(Duration),

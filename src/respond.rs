@@ -2,7 +2,11 @@
 //!
 //! Texts are short and carry no internals; with the setting `detail_error` the reason follows.
 
+mod request_id;
+
+pub(crate) use self::request_id::request_id_of;
 use crate::{
+    arguments::cut,
     call::local::CallError,
     model::{DecodeError, Response},
     rate_limiter::RateLimitError,
@@ -19,19 +23,15 @@ pub(crate) fn failure(request_id: String, error: &RequestError, detail: bool) ->
             request_type,
             version,
         } => {
-            let version = version.as_deref().unwrap_or("latest");
-            let text = format!("unsupported function: {request_type} version {version}");
-            Response::error(request_id, text)
+            let function = function(request_type, version.as_deref());
+            Response::error(request_id, format!("unsupported function: {function}"))
         }
         RequestError::Disabled {
             request_type,
             version,
         } => {
-            let version = version.as_deref().unwrap_or("latest");
-            Response::error(
-                request_id,
-                format!("disabled function: {request_type} version {version}"),
-            )
+            let function = function(request_type, version.as_deref());
+            Response::error(request_id, format!("disabled function: {function}"))
         }
         RequestError::HookRejected(reason) => {
             Response::error(request_id, format!("hook rejected: {reason}"))
@@ -57,7 +57,8 @@ pub(crate) fn failure(request_id: String, error: &RequestError, detail: bool) ->
         | RequestError::Node(_)
         | RequestError::Call(_)
         | RequestError::ProducerVanished
-        | RequestError::UnexpectedStream => Response::error(request_id, internal(error, detail)),
+        | RequestError::UnexpectedStream
+        | RequestError::NotAStream(_) => Response::error(request_id, internal(error, detail)),
     }
 }
 
@@ -66,20 +67,10 @@ pub(crate) fn undecodable(request_id: String, error: &DecodeError) -> Response {
     Response::error(request_id, format!("Invalid request: {error}"))
 }
 
-/// The request id of a payload that is no request, as far as it has one; else `unknown`.
-pub(crate) fn request_id_of(payload: &[u8], error: &DecodeError) -> String {
-    let unknown = || "unknown".to_owned();
-    // What is too large is not worth reading.
-    if matches!(error, DecodeError::TooLarge { .. }) {
-        return unknown();
-    }
-    let payload = serde_json::from_slice::<serde_json::Value>(payload).unwrap_or_default();
-    let request_id = payload
-        .get("request_id")
-        .and_then(serde_json::Value::as_str);
-    request_id
-        .filter(|id| !id.is_empty())
-        .map_or_else(unknown, str::to_owned)
+/// The response to a request of a connection whose user is not verified.
+#[cfg(feature = "channel")]
+pub(crate) fn unauthenticated(request_id: String) -> Response {
+    Response::error(request_id, "Authentication required")
 }
 
 /// The response to a call whose task was killed or whose thread died.
@@ -90,6 +81,12 @@ pub(crate) fn lost(request_id: String) -> Response {
 /// The response to a request that never began, because the actor that held it ended.
 pub(crate) fn unavailable(request_id: String) -> Response {
     Response::retryable_error(request_id, UNAVAILABLE)
+}
+
+/// The names that a client asked for, cut as argument errors cut values: the client knows them, and may be a stranger.
+fn function(request_type: &str, version: Option<&str>) -> String {
+    let version = version.unwrap_or("latest");
+    format!("{} version {}", cut(request_type), cut(version))
 }
 
 fn internal(reason: &dyn std::fmt::Display, detail: bool) -> String {
@@ -131,6 +128,26 @@ mod tests {
                 Some("no such user")
             );
         }
+    }
+
+    #[test]
+    fn the_names_of_a_function_that_is_not_there_are_cut() {
+        let long = "ä".repeat(50_000);
+        let error = RequestError::Unsupported {
+            request_type: long.clone(),
+            version: Some("1.0.0".into()),
+        };
+        let short = format!("{}…", "ä".repeat(40));
+        let text = failure("r".into(), &error, false).error;
+        let expected = format!("unsupported function: {short} version 1.0.0");
+        assert_eq!(text, Some(expected));
+        let error = RequestError::Disabled {
+            request_type: "get\nuser".into(),
+            version: Some(long),
+        };
+        let text = failure("r".into(), &error, false).error;
+        let expected = format!("disabled function: get\\nuser version {short}");
+        assert_eq!(text, Some(expected));
     }
 
     #[test]

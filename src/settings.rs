@@ -35,24 +35,32 @@ use toml::Table;
 
 use crate::{
     arguments::Limits,
-    config::Allowlist,
+    config::{Allowlist, PusherSettings},
     node::NodeSettings,
     rate_limiter::RateLimitConfig,
+    relay::RelaySettings,
     worker_pool::{self, PoolSettings},
 };
 
+mod channel;
 mod cluster;
 mod engine;
 mod error;
+mod grpc;
 mod loader;
+mod origin;
 mod read;
 mod security;
 mod validity;
 
+#[cfg(feature = "channel")]
+pub(crate) use self::origin::OriginParts;
 pub use self::{
-    cluster::PullerSettings,
+    channel::ChannelSettings,
+    cluster::{PullerSettings, ReceiverSettings},
     engine::{EngineSettings, RequestSettings, StreamSettings},
     error::{InvalidSettings, SettingFault, SettingsError},
+    grpc::{ClusterSecret, GrpcSettings, TlsSettings},
     loader::SettingsLoader,
     security::{AdminAction, SecuritySettings},
 };
@@ -91,8 +99,18 @@ pub struct Settings {
     pub rate_limiter: RateLimitConfig,
     /// Which services' configs are pulled, and how often.
     pub puller: PullerSettings,
+    /// What becomes of accepted pushes.
+    pub receiver: ReceiverSettings,
+    /// How a service node pushes its configs to gateways.
+    pub pusher: PusherSettings,
     /// How nodes are found and chosen.
     pub nodes: NodeSettings,
+    /// How gateways and service nodes talk.
+    pub grpc: GrpcSettings,
+    /// How much relay groups may hold, and how long they stand empty.
+    pub relay: RelaySettings,
+    /// The channel gateway (SPEC section 20).
+    pub channel: ChannelSettings,
     /// Who may do what, and what clients are told.
     pub security: SecuritySettings,
 }
@@ -198,7 +216,12 @@ impl Default for Settings {
             stream_pool: PoolSettings::STREAM,
             rate_limiter: RateLimitConfig::default(),
             puller: PullerSettings::default(),
+            receiver: ReceiverSettings::default(),
+            pusher: PusherSettings::default(),
             nodes: NodeSettings::default(),
+            grpc: GrpcSettings::default(),
+            relay: RelaySettings::default(),
+            channel: ChannelSettings::default(),
             security: SecuritySettings::default(),
         }
     }

@@ -68,6 +68,15 @@
 //! | `gen_api.supervisor.child.terminated` | [`SupervisorEvent::ChildTerminated`] | it ended |
 //! | `gen_api.supervisor.child.restarted` | [`SupervisorEvent::ChildRestarted`] | it runs again |
 //! | `gen_api.supervisor.gave_up` | [`SupervisorEvent::GaveUp`] | a supervisor had too many restarts |
+//! | `gen_api.relay.group.created` | [`RelayEvent::Created`] | a relay group is created |
+//! | `gen_api.relay.group.deleted` | [`RelayEvent::Deleted`] | it is deleted |
+//! | `gen_api.relay.member.joined` | [`RelayEvent::Joined`] | a user joins it, or joins again |
+//! | `gen_api.relay.member.left` | [`RelayEvent::Left`] | a member leaves, or his connection ended |
+//! | `gen_api.relay.member.accepted` | [`RelayEvent::Accepted`] | a waiting member is accepted |
+//! | `gen_api.relay.member.muted` | [`RelayEvent::Muted`] | a member is muted |
+//! | `gen_api.relay.member.unmuted` | [`RelayEvent::Unmuted`] | the mute is lifted |
+//! | `gen_api.relay.message.sent` | [`RelayEvent::Sent`] | a message went to a group |
+//! | `gen_api.relay.cleanup` | [`RelayEvent::Cleanup`] | groups that stood empty are swept away |
 //!
 //! # Spans
 //!
@@ -92,8 +101,8 @@ use self::handlers::Handlers;
 pub use self::{
     event::{
         ConfigEvent, Event, ExceptionKind, ExecutorEvent, Family, HookCall, HookEvent, HookPhase,
-        Outcome, RateLimiterEvent, Reason, Rejection, RequestTags, StreamEnd, StreamEvent,
-        SupervisorEvent, TaskOutcome, WorkerPoolEvent,
+        LeaveCause, Outcome, RateLimiterEvent, Reason, Rejection, RelayEvent, RequestTags,
+        StreamEnd, StreamEvent, SupervisorEvent, TaskOutcome, WorkerPoolEvent,
     },
     filter::Filter,
     handlers::{AlreadyAttached, HandlerInfo},

@@ -16,7 +16,10 @@ use gen_api::{
     config::LookupError,
     diagnostics::{HealthReport, HealthStatus, PermissionRule},
     function::{FunctionError, Functions},
-    model::{CheckPermission, FunConfig, FunConfigBuilder, Request, Retry},
+    model::{
+        CheckPermission, FunConfig, FunConfigBuilder, Mfa, Nodes, PushConfig, PushOptions,
+        PushOutcome, Request, Retry, ServiceConfig,
+    },
     rate_limiter::{ApiLimit, LimitKey, RateLimit, RateLimitUpdate},
     telemetry::Outcome,
     worker_pool::{CircuitSettings, PoolSettings},
@@ -264,6 +267,45 @@ search   resolver Nodes.of_search        1
 users    http://a:1                      2
 users    http://b:2                      1";
     assert_eq!(api.cluster_view().to_string(), expected);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn the_pushed_services_are_shown_with_what_they_pushed_last() {
+    let api = start(engine([])).await;
+    assert_eq!(
+        api.pushed_services_status().to_string(),
+        "service  version  functions  pulled too  nodes"
+    );
+    let users = |version: &str, functions: &[&str]| {
+        let functions = functions.iter().map(|name| {
+            let function = config("users", name).build();
+            function.expect("a valid config")
+        });
+        let nodes = Nodes::list(["http://a:1", "http://b:2"]);
+        PushConfig::new("users", nodes, version, functions)
+    };
+    let orders = {
+        let function = config("orders", "list").build().expect("a valid config");
+        let nodes = Nodes::Resolver(Mfa::new("Nodes", "of_orders"));
+        let service = ServiceConfig::new("orders", nodes, Mfa::new("Configs", "all"));
+        PushConfig::from_service_config(service, "2024-01", [function])
+    };
+    for push in [users("1", &["get"]), users("2", &["get", "list"]), orders] {
+        let outcome = api.receiver().push(push, PushOptions::default()).await;
+        assert_eq!(outcome, Ok(PushOutcome::Accepted));
+    }
+    let expected = "\
+service  version  functions  pulled too  nodes
+orders   2024-01          1  yes         resolver Nodes.of_orders
+users    2                2  no          http://a:1, http://b:2";
+    let status = api.pushed_services_status();
+    assert_eq!(status.to_string(), expected);
+    let json = serde_json::to_value(&status).expect("it has a JSON form");
+    assert_eq!(json["services"]["users"]["config_version"], "2");
+    let deleted = api.receiver().delete_pushed("users").await;
+    assert_eq!(deleted, Ok(()));
+    assert_eq!(api.pushed_services_status().services.len(), 1);
     api.stop().await;
 }
 

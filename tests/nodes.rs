@@ -9,9 +9,10 @@ use std::{
 use futures_util::stream;
 use gen_api::{
     GenApi, Reply,
+    clock::ManualClock,
     model::{
-        ChooseNodeMode, FunConfig, FunConfigBuilder, Mfa, PushConfig, PushOptions, PushOutcome,
-        Request, Response, Retry, Verification,
+        ChooseNodeMode, FunConfig, FunConfigBuilder, Mfa, Nodes, PushConfig, PushOptions,
+        PushOutcome, Request, Response, Retry, ServiceConfig, Verification,
     },
     node::{
         Address, NodeCallError, NodeClient,
@@ -28,6 +29,8 @@ struct Script {
     answers: Arc<Mutex<HashMap<String, Answers>>>,
     asked: Arc<Mutex<Vec<String>>>,
     permission: bool,
+    /// The nodes behind [`GROUP`]; none where that cannot be resolved.
+    group: Arc<Mutex<Vec<&'static str>>>,
 }
 
 impl Script {
@@ -106,7 +109,16 @@ impl NodeClient for Script {
         ready(Ok(self.permission))
     }
 
-    fn get_config<'a>(&'a self, _: &'a Address, _: &'a Mfa, _: Duration) -> NodeFuture<'a, Value> {
+    fn get_config<'a>(
+        &'a self,
+        node: &'a Address,
+        _: &'a Mfa,
+        _: Duration,
+    ) -> NodeFuture<'a, Value> {
+        self.asked
+            .lock()
+            .expect("script")
+            .push(format!("config {node}"));
         ready(Err(down()))
     }
 
@@ -148,10 +160,24 @@ impl NodeClient for Script {
     ) -> NodeFuture<'a, Verification> {
         ready(Err(down()))
     }
+
+    fn expand<'a>(&'a self, address: &'a Address) -> Option<NodeFuture<'a, Arc<[Address]>>> {
+        let nodes = self.group.lock().expect("script");
+        let addresses = nodes.iter().map(|node| Address::new(node).expect("a node"));
+        let answer = if nodes.is_empty() {
+            Err(down())
+        } else {
+            Ok(addresses.collect())
+        };
+        (address.as_str() == GROUP).then(|| ready(answer))
+    }
 }
 
 const A: &str = "http://a:1";
 const B: &str = "http://b:1";
+const C: &str = "http://c:1";
+/// An address that names a group of nodes.
+const GROUP: &str = "dns://group:1";
 
 /// A config on both nodes, A preferred.
 fn config() -> FunConfigBuilder {
@@ -260,4 +286,61 @@ async fn a_stream_of_a_node_is_handed_on_to_its_last_chunk() {
         Some(Response::last_stream_chunk("r", "end"))
     );
     assert_eq!(script.asked(), [A]);
+}
+
+#[tokio::test]
+async fn an_engine_sweeps_the_sticky_nodes_whose_hour_is_over() {
+    let clock = ManualClock::new();
+    let builder = GenApi::builder().clock(Arc::new(clock.clone()));
+    let api = builder.start().await.expect("it starts");
+    let sticky = ChooseNodeMode::Sticky("user_id".to_owned());
+    let config = config().choose_node_mode(sticky).build().expect("valid");
+    let request = Request::new("r", "svc", "far").with_user_id("ann");
+    let picked = api.node_selector().pick(&request, &config).await;
+    assert!(picked.is_ok());
+    assert_eq!(api.node_selector().sticky_entries(), 1);
+    clock.advance(Duration::from_secs(60 * 60));
+    while api.node_selector().sticky_entries() > 0 {
+        tokio::task::yield_now().await;
+    }
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn the_nodes_behind_a_group_are_chosen_as_if_they_were_listed() {
+    let script = Script::default();
+    let group = |nodes: &[&'static str]| *script.group.lock().expect("script") = nodes.to_vec();
+    group(&[A, B]);
+    let config = config().nodes([GROUP, C]).build().expect("a valid config");
+    let engine = GenApi::builder().config(config).node_client(script.clone());
+    let api = engine.start().await.expect("the engine starts");
+    let asked = async || {
+        let _ = api.execute(Request::new("r", "svc", "op")).await;
+        script.asked()
+    };
+    assert_eq!(asked().await, [A, B, C]);
+    assert_eq!(asked().await, [B, C, A]);
+    // The group is asked for at each selection.
+    group(&[B]);
+    assert_eq!(asked().await, [B, C]);
+    // One that cannot be resolved is left out.
+    group(&[]);
+    assert_eq!(asked().await, [C]);
+    group(&[A]);
+    assert_eq!(asked().await, [A, C]);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn a_pull_asks_the_nodes_behind_a_group() {
+    let script = Script::default();
+    *script.group.lock().expect("script") = vec![A, B];
+    let engine = GenApi::builder().node_client(script.clone());
+    let api = engine.start().await.expect("the engine starts");
+    let service = ServiceConfig::new("svc", Nodes::list([GROUP, C]), Mfa::new("C", "list"));
+    api.puller().add([service]).expect("a valid service");
+    api.puller().pull().await.expect("the puller runs");
+    let asked = [A, B, C].map(|node| format!("config {node}"));
+    assert_eq!(script.asked(), asked);
+    api.stop().await;
 }

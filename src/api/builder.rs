@@ -1,6 +1,6 @@
 //! How an engine is described and started: the only place that puts all parts together.
 
-use std::{fmt, io, sync::Arc, time::Duration};
+use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
 
 use actix_otp::{
     ArbiterPool, ChildRef, ChildSpec, DynamicSupervisorSpec, Intensity, Placement, Shutdown,
@@ -14,17 +14,23 @@ use crate::{
     clock::{Clock, SystemClock},
     config::{
         AddError, ConfigDb, ConfigDbRef, ConfigTable, FailedConfigs, Puller, Pulls, Pushes,
-        Receiver,
+        Receiver, SavedPushes, Sweeper,
     },
     executor::{Executor, Pipeline, PipelineParts},
     function::{ApiFunction, Functions, FunctionsError, Outcome},
     model::{FunConfig, InvalidConfig, Mfa},
     node::{NoTransport, NodeClient, NodeResolver, NodeSelector, ResolveNodes, SelectNode},
     rate_limiter::{InvalidLimit, RateLimiter, RateLimiterActor},
+    relay::{self, Relay, RelayTable},
     settings::{InvalidSettings, Settings},
     stream::LiveStreams,
     telemetry::Telemetry,
     worker_pool::{WorkerPool, WorkerPoolActor, WorkerPools},
+};
+#[cfg(feature = "grpc")]
+use crate::{
+    config::ReceiverRef,
+    grpc::{Door, DoorPlan, Offered, W3cTraceContext},
 };
 
 /// Describes an engine: its functions, its first configs, its settings.
@@ -39,6 +45,7 @@ pub struct GenApiBuilder {
     telemetry: Telemetry,
     node_client: Option<SharedClient>,
     node_selectors: Vec<NamedSelector>,
+    relay_services: Vec<String>,
 }
 
 /// The transport, without a `Debug` form of its own.
@@ -95,7 +102,8 @@ impl GenApiBuilder {
         self
     }
 
-    /// The transport to service nodes (SPEC section 19); without one, no other node can be reached.
+    /// The transport to service nodes (SPEC section 19). Without one, that is gRPC where the feature `grpc` is on and the
+    /// setting `grpc.cluster_secret` is set; else no other node can be reached.
     pub fn node_client(mut self, client: impl NodeClient) -> Self {
         self.node_client = Some(SharedClient(Arc::new(client)));
         self
@@ -107,6 +115,12 @@ impl GenApiBuilder {
             name: name.into(),
             register: Box::new(move |selectors, name| selectors.register(name, selector)),
         });
+        self
+    }
+
+    /// Offers the functions of the [relay](crate::relay) under this service, to every user who is logged in.
+    pub fn relay(mut self, service: impl Into<String>) -> Self {
+        self.relay_services.push(service.into());
         self
     }
 
@@ -138,8 +152,16 @@ impl GenApiBuilder {
             telemetry,
             node_client,
             node_selectors,
+            relay_services,
         } = self;
         settings.validate()?;
+        for service in relay_services {
+            let offered = relay::configs(&*service).map_err(|invalid| StartApiError::Config {
+                name: service,
+                reason: invalid.into(),
+            })?;
+            configs.extend(offered);
+        }
         for function in api_functions {
             let name = function.display_name();
             let (registered, config) =
@@ -152,10 +174,13 @@ impl GenApiBuilder {
             functions = registered;
             configs.push(config);
         }
-        functions.check()?;
         let pool = ArbiterPool::new(settings.engine.thread_count())?;
         let runtime = runtime_of(&pool).await?;
         let clock = clock.unwrap_or_else(|| Arc::new(SystemClock::new(runtime.clone())));
+        let groups = RelayTable::new(settings.relay, Arc::clone(&clock), telemetry.clone());
+        let (relay_spec, relay) = Relay::child(groups);
+        let functions = relay::register(functions, relay.clone());
+        functions.check()?;
         let rate_limiter = RateLimiter::with_telemetry(
             Arc::clone(&clock),
             settings.rate_limiter.clone(),
@@ -178,12 +203,16 @@ impl GenApiBuilder {
             Arc::clone(&clock),
             runtime.clone(),
         ));
-        let client = node_client.map_or_else(|| Arc::new(NoTransport) as _, |client| client.0);
+        let client = match node_client {
+            Some(client) => client.0,
+            None => transport(&settings, &runtime)?,
+        };
         let resolver = NodeResolver::new(
             registered_resolvers(&callbacks, &settings),
             Arc::clone(&clock),
             settings.nodes.clone(),
-        );
+        )
+        .with_client(Arc::clone(&client));
         let selector = NodeSelector::new(resolver.clone());
         for named in node_selectors {
             (named.register)(&selector, named.name);
@@ -196,17 +225,32 @@ impl GenApiBuilder {
             failed.clone(),
             Arc::clone(&clock),
             settings.puller.rounds(),
+            telemetry.clone(),
         ));
         let services = settings.puller.services.clone();
         let token = settings.security.push_token.clone();
+        let state_directory = settings.receiver.state_directory.clone();
         let pushes = Pushes::new(
             Arc::clone(&table),
             failed.clone(),
             Arc::clone(&pulls),
             token,
+            telemetry.clone(),
         );
+        let pushes = match state_directory {
+            None => pushes,
+            Some(directory) => restored(pushes, directory, &runtime).await?,
+        };
         let (puller_spec, puller) = Puller::child(pulls);
         let (receiver_spec, receiver) = Receiver::child(Arc::new(pushes), Arc::clone(&clock));
+        let sweeper = {
+            let (table, failed) = (Arc::clone(&table), failed.clone());
+            let (selector, clock) = (selector.clone(), Arc::clone(&clock));
+            ChildSpec::new("sweeper", move || {
+                let (table, clock) = (Arc::clone(&table), Arc::clone(&clock));
+                Sweeper::new(table, failed.clone(), selector.clone(), clock)
+            })
+        };
         let (streams_spec, stream_supervisor) = DynamicSupervisorSpec::new()
             .shutdown(Shutdown::Timeout(Duration::from_secs(5)))
             .pool(pool.clone())
@@ -227,27 +271,43 @@ impl GenApiBuilder {
             runtime,
         }));
 
+        #[cfg(feature = "grpc")]
+        let door = door(&pipeline, &receiver, Arc::clone(&clock))?;
         let config_db = {
-            let (table, telemetry) = (Arc::clone(&table), telemetry.clone());
+            let (table, failed) = (Arc::clone(&table), failed.clone());
+            let telemetry = telemetry.clone();
             ChildSpec::new("config_db", move || {
-                ConfigDb::new(Arc::clone(&table), telemetry.clone())
+                ConfigDb::new(Arc::clone(&table), failed.clone(), telemetry.clone())
             })
         };
         let config_db_ref = ConfigDbRef::new(config_db.child_ref(), table, clock);
+        let rate_limiter = ChildSpec::new("rate_limiter", move || {
+            RateLimiterActor::new(rate_limiter.clone())
+        });
+        let rate_limiter_ref = rate_limiter.child_ref();
+        let async_pool = pool_actor(&worker_pools.async_pool, &pool);
+        let stream_pool = pool_actor(&worker_pools.stream_pool, &pool);
+        let (async_pool_ref, stream_pool_ref) = (async_pool.child_ref(), stream_pool.child_ref());
         let (executors_spec, executors) = executors(&pipeline, &pool);
         let root = SupervisorSpec::new(Strategy::OneForOne)
             .intensity(INTENSITY)
             .observer(telemetry.observer())
             .child(config_db)
-            .child(ChildSpec::new("rate_limiter", move || {
-                RateLimiterActor::new(rate_limiter.clone())
-            }))
+            .child(rate_limiter)
             .child(puller_spec)
             .child(receiver_spec)
-            .child(pool_actor(&worker_pools.async_pool, &pool))
-            .child(pool_actor(&worker_pools.stream_pool, &pool))
+            .child(sweeper)
+            .child(relay_spec)
+            .child(async_pool)
+            .child(stream_pool)
             .child(streams_spec)
-            .child(executors_spec)
+            .child(executors_spec);
+        #[cfg(feature = "grpc")]
+        let root = match &door {
+            Some(door) => root.child(Door::child(Arc::clone(door))),
+            None => root,
+        };
+        let root = root
             .start_on("gen_api", Placement::Arbiter(pool.get(0)))
             .await?;
         // From here on a failure drops the handle, and that ends everything.
@@ -257,9 +317,15 @@ impl GenApiBuilder {
                 config_db: config_db_ref,
                 puller,
                 receiver,
+                relay,
                 failed,
+                rate_limiter: rate_limiter_ref,
+                async_pool: async_pool_ref,
+                stream_pool: stream_pool_ref,
                 executors,
                 root,
+                #[cfg(feature = "grpc")]
+                door,
             }),
         };
         api.puller().add(services)?;
@@ -285,6 +351,54 @@ impl GenApiBuilder {
             .build()?
             .block_on(self.start())
     }
+}
+
+/// The way to service nodes that the settings describe.
+fn transport(settings: &Settings, runtime: &Handle) -> Result<Arc<dyn NodeClient>, StartApiError> {
+    #[cfg(feature = "grpc")]
+    if settings.grpc.cluster_secret.is_some() {
+        let client = crate::grpc::GrpcClient::new(&settings.grpc, runtime.clone())?;
+        return Ok(Arc::new(client));
+    }
+    let _ = (settings, runtime);
+    Ok(Arc::new(NoTransport))
+}
+
+/// Brings back the pushes of the state directory, off the async threads.
+async fn restored(
+    pushes: Pushes,
+    directory: PathBuf,
+    runtime: &Handle,
+) -> Result<Pushes, StartApiError> {
+    let path = directory.clone();
+    let restored = runtime.spawn_blocking(move || {
+        SavedPushes::open(directory).and_then(|saved| pushes.with_saved(saved))
+    });
+    let restored = restored
+        .await
+        .unwrap_or_else(|error| Err(io::Error::other(error)));
+    restored.map_err(|reason| StartApiError::StateDirectory { path, reason })
+}
+
+/// Where service nodes push, if the settings say where.
+#[cfg(feature = "grpc")]
+fn door(
+    pipeline: &Pipeline,
+    receiver: &ReceiverRef,
+    clock: Arc<dyn Clock>,
+) -> Result<Option<Arc<DoorPlan>>, StartApiError> {
+    let settings = &pipeline.settings.grpc;
+    let Some(listen) = settings.listen else {
+        return Ok(None);
+    };
+    let offered = Offered {
+        gateway: Some(receiver.clone()),
+        ..Offered::default()
+    };
+    let trace = Arc::new(W3cTraceContext::default());
+    let runtime = pipeline.runtime().clone();
+    let plan = DoorPlan::bind(settings, listen, offered, trace, clock, runtime)?;
+    Ok(Some(Arc::new(plan)))
 }
 
 fn pool_actor(workers: &WorkerPool, arbiters: &ArbiterPool) -> ChildSpec<WorkerPoolActor> {
@@ -370,6 +484,19 @@ pub enum StartApiError {
         name: String,
         /// Why.
         reason: AddError,
+    },
+    /// The gRPC transport cannot be used as the settings describe it.
+    #[cfg(feature = "grpc")]
+    #[error("the gRPC transport: {0}")]
+    Grpc(#[from] crate::grpc::GrpcSetupError),
+    /// The state directory cannot be used (setting `receiver.state_directory`).
+    #[error("receiver.state_directory: {} cannot be used: {reason}", path.display())]
+    StateDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        reason: io::Error,
     },
     /// The operating system gave no threads.
     #[error("the engine's threads could not be started: {0}")]

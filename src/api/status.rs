@@ -9,7 +9,7 @@ use crate::{
     config::LookupError,
     diagnostics::{
         CacheStatus, CallFlow, CallFlows, ClusterView, GlobalLimits, HealthReport, KeyStatus,
-        Statistics, Vitals,
+        PushedServicesStatus, Statistics, Vitals,
     },
     rate_limiter::{LimitKey, RateLimitConfig},
 };
@@ -54,6 +54,13 @@ impl GenApi {
     #[must_use]
     pub fn cluster_view(&self) -> ClusterView {
         ClusterView::new(&self.engine.pipeline.configs)
+    }
+
+    /// The services that pushed their configs to the [receiver](Self::receiver), and what they pushed last; prints as a
+    /// table.
+    #[must_use]
+    pub fn pushed_services_status(&self) -> PushedServicesStatus {
+        PushedServicesStatus::new(self.receiver().pushed_services())
     }
 
     /// Whether everything runs that should; prints as a table.

@@ -104,7 +104,7 @@ pub(super) fn shown(value: &Value) -> String {
 }
 
 /// A text without line breaks or other control characters, cut to [`SHOWN_CHARS`].
-pub(super) fn cut(text: &str) -> String {
+pub(crate) fn cut(text: &str) -> String {
     let mut chars = text.chars();
     let mut short = String::new();
     for char in chars.by_ref().take(SHOWN_CHARS) {

@@ -6,7 +6,8 @@ use actix::{Actor, Context, Handler, Message};
 use actix_otp::ChildRef;
 
 use super::{
-    ConfigTable,
+    ConfigTable, FailedConfigs, FailedSource,
+    failed::{Refused, reasons},
     table::{AddError, FunctionList, LookupError, SwitchError},
 };
 use crate::{
@@ -19,12 +20,37 @@ use crate::{
 /// Owns all changes to the configs; a supervised child of the engine. Its death loses nothing: the table outlives it.
 pub struct ConfigDb {
     table: Arc<ConfigTable>,
+    failed: FailedConfigs,
     telemetry: Telemetry,
 }
 
 impl ConfigDb {
-    pub(crate) fn new(table: Arc<ConfigTable>, telemetry: Telemetry) -> Self {
-        Self { table, telemetry }
+    pub(crate) fn new(
+        table: Arc<ConfigTable>,
+        failed: FailedConfigs,
+        telemetry: Telemetry,
+    ) -> Self {
+        Self {
+            table,
+            failed,
+            telemetry,
+        }
+    }
+
+    /// Whether a config may be stored; one that may not is noted for people to look at.
+    fn check(&self, config: &FunConfig) -> Result<(), AddError> {
+        let checked = self.table.check(config);
+        if let Err(error) = &checked {
+            self.failed.note(Refused {
+                service: Some(&config.service),
+                request_type: Some(&config.request_type),
+                version: config.version.as_deref(),
+                source: FailedSource::Local,
+                node: None,
+                reasons: reasons(error),
+            });
+        }
+        checked
     }
 }
 
@@ -128,7 +154,7 @@ impl Handler<Add> for ConfigDb {
     type Result = Result<(), AddError>;
 
     fn handle(&mut self, Add(config): Add, _: &mut Context<Self>) -> Self::Result {
-        self.table.check(&config)?;
+        self.check(&config)?;
         let stored = self.table.store(config);
         self.telemetry.emit(Family::Config, || ConfigEvent::Add {
             service: &stored.config.service,
@@ -152,15 +178,15 @@ impl Handler<BatchAdd> for ConfigDb {
 
     fn handle(&mut self, BatchAdd(configs): BatchAdd, _: &mut Context<Self>) -> Self::Result {
         let mut report = BatchReport::default();
+        let mut valid = Vec::with_capacity(configs.len());
         for config in configs {
-            match self.table.check(&config) {
-                Ok(()) => {
-                    self.table.store(config);
-                    report.stored += 1;
-                }
+            match self.check(&config) {
+                Ok(()) => valid.push(config),
                 Err(reason) => report.rejected.push(RejectedConfig { config, reason }),
             }
         }
+        report.stored = valid.len();
+        self.table.store_all(valid);
         self.telemetry
             .emit(Family::Config, || ConfigEvent::BatchAdd {
                 stored: report.stored,
@@ -266,7 +292,8 @@ impl ConfigDbRef {
     ///
     /// # Errors
     ///
-    /// [`AddError`]: the config is invalid, its function is not on the allowlist, or the database is not available.
+    /// [`AddError`]: the config is invalid, its function is not on the allowlist, or the database is not available. A
+    /// config that was refused is noted among the [failed configs](crate::GenApi::failed_configs).
     pub async fn add(&self, config: FunConfig) -> Result<(), AddError> {
         self.ask(Add(config)).await?
     }
@@ -280,7 +307,10 @@ impl ConfigDbRef {
         self.ask(Update(config)).await?
     }
 
-    /// Stores all valid configs of a list in one step, and reports the others with their reasons.
+    /// Stores all valid configs of a list in one step, and reports the others with their reasons; these are noted among
+    /// the [failed configs](crate::GenApi::failed_configs) too.
+    ///
+    /// Whoever has found one of them finds all of them, and a list of functions holds all of them or none.
     ///
     /// # Errors
     ///

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::AddError;
-use crate::{clock::Clock, model::Fault, node::Address};
+use crate::{clock::Clock, model::Fault, node::Address, text_table::TextTable};
 
 /// How long a note is kept (SPEC section 11).
 const TTL: Duration = Duration::from_secs(24 * 60 * 60);
@@ -33,6 +33,8 @@ const MAX_REASONS: usize = 20;
 const REASON_CHARS: usize = 400;
 
 /// The notes about refused configs: for 24 hours, at most 1 000 (SPEC section 11). Clones share the notes.
+///
+/// Prints as a table of all notes, the newest first.
 #[derive(Clone)]
 pub struct FailedConfigs {
     clock: Arc<dyn Clock>,
@@ -262,6 +264,33 @@ fn cut(text: &str, chars: usize) -> String {
     }
 }
 
+impl fmt::Display for FailedConfigs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut table = TextTable::new()
+            .number("seconds ago")
+            .text("source")
+            .text("node")
+            .text("service")
+            .text("request type")
+            .text("version")
+            .text("reasons");
+        let now = self.clock.now();
+        for note in self.list(&FailedFilter::default()) {
+            let known = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+            table.row([
+                now.saturating_sub(note.at).as_secs().to_string(),
+                note.source.to_string(),
+                known(note.node.map(|node| node.to_string())),
+                known(note.service),
+                known(note.request_type),
+                known(note.version),
+                note.reasons.join("; "),
+            ]);
+        }
+        table.fmt(f)
+    }
+}
+
 impl fmt::Debug for FailedConfigs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FailedConfigs")
@@ -333,6 +362,25 @@ mod tests {
         assert_eq!(types(&failed, &oldest), ["5"]);
         failed.clear();
         assert_eq!(failed.count(), 0);
+    }
+
+    #[test]
+    fn the_notes_print_as_a_table_the_newest_first() {
+        let (failed, clock) = notes();
+        let node = Address::new("http://a:1").unwrap();
+        failed.note(Refused {
+            version: Some("1.0.0"),
+            node: Some(&node),
+            reasons: vec!["timeout: too short".to_owned(), "mfa: missing".to_owned()],
+            ..refused("users", "a", FailedSource::Pull)
+        });
+        clock.advance(Duration::from_millis(61_500));
+        failed.note(refused("shop", "list", FailedSource::Local));
+        let expected = "\
+seconds ago  source  node        service  request type  version  reasons
+          0  local   -           shop     list          -        timeout: too short
+         61  pull    http://a:1  users    a             1.0.0    timeout: too short; mfa: missing";
+        assert_eq!(failed.to_string(), expected);
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod fetch;
 mod round;
 mod settings;
 mod state;
+mod watch;
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 

@@ -16,17 +16,22 @@
 //! - The allowlist is asked after the token, so that a stranger learns nothing of it.
 //! - Deleting a service ends its pulling where a push began it; a service that was registered for pulling otherwise stays.
 //! - Of several functions of one request type and version in a push, the last is stored.
+//! - With a [state directory](crate::settings::ReceiverSettings::state_directory) a push is answered once it is on the disk;
+//!   one that cannot be written is refused. After a restart everything is as its pushes made it: switches that an operator set
+//!   are as in the configs, and functions of a service that was deleted are gone. A file that cannot be used is renamed to
+//!   `*.rejected-N`, with a note among the failed configs.
 
 mod pushes;
+mod saved;
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, panic::resume_unwind, sync::Arc};
 
-use actix::{Actor, Context, Handler, Message, MessageResult};
+use actix::{Actor, AtomicResponse, Context, Handler, Message, MessageResult, fut::wrap_future};
 use actix_otp::{ChildRef, ChildSpec};
 use serde_json::Value;
 
-pub(crate) use pushes::Pushes;
 pub use pushes::{PushError, PushedService};
+pub(crate) use {pushes::Pushes, saved::SavedPushes};
 
 use crate::{
     clock::Clock,
@@ -61,6 +66,31 @@ impl Receiver {
             clock,
         };
         (spec, door)
+    }
+}
+
+impl Receiver {
+    /// Does work that may write files: before the next message is taken, and off the async threads where it does write. Begun,
+    /// it is finished even if this actor dies.
+    fn in_turn<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Pushes) -> R + Send + 'static,
+    ) -> AtomicResponse<Self, R> {
+        let pushes = Arc::clone(&self.pushes);
+        let done = async move {
+            if !pushes.writes_files() {
+                return work(&pushes);
+            }
+            match tokio::task::spawn_blocking(move || work(&pushes)).await {
+                Ok(answer) => answer,
+                Err(error) => match error.try_into_panic() {
+                    Ok(panic) => resume_unwind(panic),
+                    // The threads are ending, and this actor with them.
+                    Err(_) => std::future::pending().await,
+                },
+            }
+        };
+        AtomicResponse::new(Box::pin(wrap_future(done)))
     }
 }
 
@@ -104,18 +134,18 @@ pub struct Verify {
 pub struct DeletePushed(pub String);
 
 impl Handler<Push> for Receiver {
-    type Result = Result<PushOutcome, PushError>;
+    type Result = AtomicResponse<Self, Result<PushOutcome, PushError>>;
 
     fn handle(&mut self, push: Push, _: &mut Self::Context) -> Self::Result {
-        self.pushes.push(&push.config, push.options)
+        self.in_turn(move |pushes| pushes.push(&push.config, push.options))
     }
 }
 
 impl Handler<PushJson> for Receiver {
-    type Result = Result<PushOutcome, PushError>;
+    type Result = AtomicResponse<Self, Result<PushOutcome, PushError>>;
 
     fn handle(&mut self, push: PushJson, _: &mut Self::Context) -> Self::Result {
-        self.pushes.push_json(push.config, push.options)
+        self.in_turn(move |pushes| pushes.push_json(push.config, push.options))
     }
 }
 
@@ -128,10 +158,14 @@ impl Handler<Verify> for Receiver {
 }
 
 impl Handler<DeletePushed> for Receiver {
-    type Result = ();
+    type Result = AtomicResponse<Self, ()>;
 
-    fn handle(&mut self, DeletePushed(service): DeletePushed, _: &mut Self::Context) {
-        self.pushes.delete(&service);
+    fn handle(
+        &mut self,
+        DeletePushed(service): DeletePushed,
+        _: &mut Self::Context,
+    ) -> Self::Result {
+        self.in_turn(move |pushes| pushes.delete(&service))
     }
 }
 

@@ -1,14 +1,19 @@
 //! The table of configs that requests read and the `ConfigDb` actor writes: lookups take no lock and allocate nothing.
 
+mod key;
+mod write;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
-    hash::{Hash, Hasher},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
-use papaya::Equivalent;
 use parking_lot::Mutex;
 
+use self::key::{ApiKey, ApiKeyRef};
 use super::{Allowlist, Route, versions::Versions};
 use crate::{
     arguments::Limits,
@@ -58,58 +63,22 @@ pub enum SwitchError {
 /// The versions of every request type of every service; `None` stands for the unversioned config.
 pub type FunctionList = BTreeMap<String, BTreeMap<String, Vec<Option<String>>>>;
 
+/// How often a look at the whole table is begun anew because a step was taken meanwhile.
+const LOOKS: usize = 3;
+
 /// All configs. It outlives the actor that writes to it.
+///
+/// A change of one API is one insertion. One of several APIs is a step: each set is put in place with the one before it
+/// still visible, and then all of them are shown at once, by the number of steps that have been taken.
 pub(crate) struct ConfigTable {
     apis: papaya::HashMap<ApiKey, Arc<Versions>>,
     /// Writers take turns, so that none overwrites what another has just added.
     writing: Mutex<()>,
+    /// How many steps have been taken.
+    steps: AtomicU64,
     functions: Arc<Functions>,
     allowlist: Allowlist,
     limits: Limits,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct ApiKey {
-    service: Box<str>,
-    request_type: Box<str>,
-}
-
-impl ApiKey {
-    fn of(config: &FunConfig) -> Self {
-        Self {
-            service: config.service.as_str().into(),
-            request_type: config.request_type.as_str().into(),
-        }
-    }
-}
-
-/// A borrowed [`ApiKey`], so that a lookup allocates nothing.
-struct ApiKeyRef<'a> {
-    service: &'a str,
-    request_type: &'a str,
-}
-
-impl Hash for ApiKey {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        ApiKeyRef {
-            service: &self.service,
-            request_type: &self.request_type,
-        }
-        .hash(state);
-    }
-}
-
-impl Hash for ApiKeyRef<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.service.hash(state);
-        self.request_type.hash(state);
-    }
-}
-
-impl Equivalent<ApiKey> for ApiKeyRef<'_> {
-    fn equivalent(&self, key: &ApiKey) -> bool {
-        *self.service == *key.service && *self.request_type == *key.request_type
-    }
 }
 
 impl ConfigTable {
@@ -117,6 +86,7 @@ impl ConfigTable {
         Self {
             apis: papaya::HashMap::new(),
             writing: Mutex::new(()),
+            steps: AtomicU64::new(0),
             functions,
             allowlist,
             limits,
@@ -176,7 +146,30 @@ impl ConfigTable {
         });
         versions
             .ok_or(LookupError::NotFound)
-            .and_then(|versions| pick(versions))
+            .and_then(|versions| pick(versions.seen(|| self.steps_taken())))
+    }
+
+    fn steps_taken(&self) -> u64 {
+        self.steps.load(Ordering::Acquire)
+    }
+
+    /// Looks at all sets as they are between two steps.
+    fn look<T>(&self, look: impl Fn(&mut dyn Iterator<Item = (&ApiKey, &Versions)>) -> T) -> T {
+        let look_at = |taken: u64| {
+            let apis = self.apis.pin();
+            let sets = apis.iter().map(|(key, set)| (key, set.seen(|| taken)));
+            look(&mut sets.filter(|(_, set)| !set.is_empty()))
+        };
+        for _ in 0..LOOKS {
+            let taken = self.steps_taken();
+            let seen = look_at(taken);
+            if self.steps_taken() == taken {
+                return seen;
+            }
+        }
+        // Steps come faster than the table can be looked at. Requests never wait like this: they look at one set.
+        let _turn = self.writing.lock();
+        look_at(self.steps_taken())
     }
 
     /// The limits that defaults of arguments are held to.
@@ -199,108 +192,39 @@ impl ConfigTable {
         Ok(Route::compile(config, &self.functions, &self.limits))
     }
 
-    /// Stores a config that was [checked](Self::check), and returns what became of it.
-    pub(super) fn store(&self, config: FunConfig) -> Arc<Route> {
-        let key = ApiKey::of(&config);
-        let route = Arc::new(Route::compile(config, &self.functions, &self.limits));
-        self.write(key, |versions| versions.insert(Arc::clone(&route)));
-        route
-    }
-
-    /// Stores a [checked](Self::check) config that a pull or push brought: what an operator switched off stays off until
-    /// somebody switches it on (SPEC section 11).
-    pub(super) fn store_refreshed(&self, config: FunConfig) {
-        let key = ApiKey::of(&config);
-        let route = Route::compile(config, &self.functions, &self.limits);
-        self.write(key, |versions| versions.refresh(route));
-    }
-
-    /// Removes every function of the service but those that are to be kept, and answers how many that were.
-    pub(super) fn retain(
-        &self,
-        service: &str,
-        mut keep: impl FnMut(&str, Option<&str>) -> bool,
-    ) -> usize {
-        let functions = self.functions(&[service]);
-        let listed = functions.get(service).into_iter().flatten();
-        let listed = listed.flat_map(|(request_type, versions)| {
-            versions.iter().map(move |version| (request_type, version))
-        });
-        let mut removed = 0;
-        for (request_type, version) in listed {
-            if !keep(request_type, version.as_deref()) {
-                self.delete(service, request_type, version.as_deref());
-                removed += 1;
-            }
-        }
-        removed
-    }
-
-    pub(super) fn delete(&self, service: &str, request_type: &str, version: Option<&str>) {
-        self.write_existing(service, request_type, |versions| versions.remove(version));
-    }
-
-    pub(super) fn switch(
-        &self,
-        service: &str,
-        request_type: &str,
-        version: Option<&str>,
-        enabled: bool,
-    ) -> Result<(), SwitchError> {
-        let mut found = false;
-        self.write_existing(service, request_type, |versions| {
-            found = versions.switch(version, enabled);
-        });
-        if found {
-            Ok(())
-        } else {
-            Err(SwitchError::NotFound)
-        }
-    }
-
-    pub(super) fn clear(&self) {
-        let _turn = self.writing.lock();
-        self.apis.pin().clear();
-    }
-
     pub(crate) fn count(&self) -> usize {
-        self.apis
-            .pin()
-            .values()
-            .map(|versions| versions.len())
-            .sum()
+        self.look(|sets| sets.map(|(_, versions)| versions.len()).sum())
     }
 
     pub(super) fn services(&self) -> BTreeSet<String> {
-        self.apis
-            .pin()
-            .keys()
-            .map(|key| key.service.to_string())
-            .collect()
+        self.look(|sets| sets.map(|(key, _)| key.service.to_string()).collect())
     }
 
     /// All functions of the named services, of every service where none is named.
     pub(super) fn functions(&self, services: &[&str]) -> FunctionList {
-        let mut list = FunctionList::new();
-        for (key, versions) in &self.apis.pin() {
-            if services.is_empty() || services.contains(&&*key.service) {
-                let versions = versions
-                    .iter()
-                    .map(|route| route.version().map(str::to_owned));
-                let types = list.entry(key.service.to_string()).or_default();
-                types.insert(key.request_type.to_string(), versions.collect());
+        self.look(|sets| {
+            let mut list = FunctionList::new();
+            for (key, versions) in sets {
+                if services.is_empty() || services.contains(&&*key.service) {
+                    let versions = versions
+                        .iter()
+                        .map(|route| route.version().map(str::to_owned));
+                    let types = list.entry(key.service.to_string()).or_default();
+                    types.insert(key.request_type.to_string(), versions.collect());
+                }
             }
-        }
-        list
+            list
+        })
     }
 
     /// Everything that is stored, by service and request type, and each in version order.
     pub(crate) fn routes(&self) -> Vec<Arc<Route>> {
-        let apis = self.apis.pin();
-        let mut apis: Vec<_> = apis.iter().collect();
-        apis.sort_unstable_by_key(|(key, _)| (&key.service, &key.request_type));
-        let routes = apis.iter().flat_map(|(_, versions)| versions.iter());
-        routes.cloned().collect()
+        self.look(|sets| {
+            let mut sets: Vec<_> = sets.collect();
+            sets.sort_unstable_by_key(|(key, _)| (&key.service, &key.request_type));
+            let routes = sets.iter().flat_map(|(_, versions)| versions.iter());
+            routes.cloned().collect()
+        })
     }
 
     /// The versions of one API, in version order.
@@ -311,39 +235,24 @@ impl ConfigTable {
         all.unwrap_or_default()
     }
 
+    /// Whether there is a config of exactly this version, switched on or off.
+    pub(super) fn contains(
+        &self,
+        service: &str,
+        request_type: &str,
+        version: Option<&str>,
+    ) -> bool {
+        let found = self.exact(service, request_type, version);
+        !matches!(found, Err(LookupError::NotFound))
+    }
+
     /// Whether this process has the function.
     pub(crate) fn has_function(&self, function: &Mfa) -> bool {
         self.functions
             .get(&function.module, &function.function)
             .is_some()
     }
-
-    fn write_existing(
-        &self,
-        service: &str,
-        request_type: &str,
-        change: impl FnOnce(&mut Versions),
-    ) {
-        let key = ApiKey {
-            service: service.into(),
-            request_type: request_type.into(),
-        };
-        if self.apis.pin().contains_key(&key) {
-            self.write(key, change);
-        }
-    }
-
-    fn write(&self, key: ApiKey, change: impl FnOnce(&mut Versions)) {
-        let _turn = self.writing.lock();
-        let apis = self.apis.pin();
-        let mut versions = apis
-            .get(&key)
-            .map_or_else(Versions::default, |now| (**now).clone());
-        change(&mut versions);
-        if versions.is_empty() {
-            apis.remove(&key);
-        } else {
-            apis.insert(key, Arc::new(versions));
-        }
-    }
 }
+
+#[cfg(test)]
+mod tests;

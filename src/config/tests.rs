@@ -1,5 +1,7 @@
 //! What the tests of pulling and receiving stand on: a gateway's configs over scripted nodes.
 
+mod told;
+
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -15,7 +17,8 @@ use crate::{
     clock::{Clock, ManualClock},
     function::Functions,
     model::{Mfa, PushToken},
-    node::{NodeResolver, NodeSettings},
+    node::{NodeResolver, NodeSelector, NodeSettings},
+    telemetry::Telemetry,
 };
 
 /// A gateway's configs with all that refreshes them, over scripted nodes.
@@ -24,6 +27,8 @@ pub(super) struct World {
     pub(super) script: Script,
     pub(super) table: Arc<ConfigTable>,
     pub(super) failed: FailedConfigs,
+    pub(super) telemetry: Telemetry,
+    pub(super) selector: NodeSelector,
     pub(super) pulls: Arc<Pulls>,
     pub(super) pushes: Arc<Pushes>,
 }
@@ -39,8 +44,10 @@ impl World {
         let script = Script::default();
         let table = ConfigTable::new(Arc::new(Functions::new()), allowlist, Limits::default());
         let table = Arc::new(table);
+        let telemetry = Telemetry::new();
         let failed = FailedConfigs::new(Arc::clone(&shared));
         let resolver = NodeResolver::new(resolvers, Arc::clone(&shared), NodeSettings::default());
+        let selector = NodeSelector::new(resolver.clone());
         let pulls = Arc::new(Pulls::new(
             Arc::new(script.clone()),
             resolver,
@@ -48,18 +55,22 @@ impl World {
             failed.clone(),
             shared,
             settings,
+            telemetry.clone(),
         ));
         let pushes = Pushes::new(
             Arc::clone(&table),
             failed.clone(),
             Arc::clone(&pulls),
             token,
+            telemetry.clone(),
         );
         Self {
             clock,
             script,
             table,
             failed,
+            telemetry,
+            selector,
             pulls,
             pushes: Arc::new(pushes),
         }

@@ -9,9 +9,35 @@ use crate::model::VersionRank;
 #[derive(Clone, Default)]
 pub(super) struct Versions {
     routes: Vec<Arc<Route>>,
+    /// Where this set is part of a step that readers may not see yet.
+    part: Option<Box<Part>>,
+}
+
+/// One set's part in a step over several sets.
+#[derive(Clone)]
+struct Part {
+    step: u64,
+    /// What readers see until the step is taken.
+    before: Arc<Versions>,
 }
 
 impl Versions {
+    /// What a reader sees of this set when so many steps have been taken.
+    pub(super) fn seen(&self, taken: impl FnOnce() -> u64) -> &Self {
+        match &self.part {
+            Some(part) if part.step > taken() => &part.before,
+            _ => self,
+        }
+    }
+
+    /// The same set as a part of a step, in the place of the set that readers see until the step is taken.
+    pub(super) fn in_step(&self, step: u64, before: Arc<Self>) -> Self {
+        Self {
+            routes: self.routes.clone(),
+            part: Some(Box::new(Part { step, before })),
+        }
+    }
+
     /// The one of exactly this version; `None` asks for the unversioned one.
     pub(super) fn exact(&self, version: Option<&str>) -> Result<&Arc<Route>, LookupError> {
         let found = self.routes.iter().find(|route| route.version() == version);
@@ -63,6 +89,13 @@ impl Versions {
         if let Ok(index) = self.position(version.map(VersionRank::new).as_ref()) {
             self.routes.remove(index);
         }
+    }
+
+    /// Removes all versions but those that are to be kept, and answers how many that were.
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(Option<&str>) -> bool) -> usize {
+        let before = self.routes.len();
+        self.routes.retain(|route| keep(route.version()));
+        before - self.routes.len()
     }
 
     /// False where there is no such version.

@@ -1,10 +1,10 @@
 //! The executor as an actor, for those who hold an address.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, mem, sync::Arc};
 
-use actix::{Actor, Context, Handler, Message, Recipient, ResponseFuture};
+use actix::{Actor, Context, Handler, Message, Recipient};
 
-use super::{Pipeline, Reply};
+use super::{Pipeline, Reply, begun::Begun};
 use crate::{
     model::{Request, Response},
     respond,
@@ -12,9 +12,10 @@ use crate::{
 
 /// Takes requests as messages; the engine runs one on each of its threads.
 ///
-/// Every [`Execute`] is worked on in a task of its own: it goes on when the executor that took it dies.
+/// A request that is not ready at once is worked on in a task of its own: it goes on when the executor that took it dies.
+/// Messages: [`Execute`], [`StartStream`](crate::StartStream).
 pub struct Executor {
-    pipeline: Arc<Pipeline>,
+    pub(super) pipeline: Arc<Pipeline>,
 }
 
 impl Executor {
@@ -40,8 +41,8 @@ impl fmt::Debug for Executor {
 /// answers its recipient with `Service temporarily unavailable` and `can_retry`.
 #[derive(Debug)]
 pub struct Execute {
-    request: Option<Request>,
-    recipient: Option<Recipient<Response>>,
+    request: Request,
+    recipient: Undelivered,
 }
 
 impl Execute {
@@ -49,15 +50,15 @@ impl Execute {
     #[must_use]
     pub fn new(request: Request) -> Self {
         Self {
-            request: Some(request),
-            recipient: None,
+            request,
+            recipient: Undelivered::default(),
         }
     }
 
     /// Sends every response to `recipient`.
     #[must_use]
     pub fn deliver_to(mut self, recipient: Recipient<Response>) -> Self {
-        self.recipient = Some(recipient);
+        self.recipient = Undelivered::new(&self.request, recipient);
         self
     }
 }
@@ -66,30 +67,50 @@ impl Message for Execute {
     type Result = Reply;
 }
 
-impl Drop for Execute {
-    /// An executor takes the request out; what is still here was never begun.
-    fn drop(&mut self) {
-        if let (Some(request), Some(recipient)) = (self.request.take(), self.recipient.take()) {
-            recipient.do_send(respond::unavailable(request.request_id));
-        }
-    }
-}
-
 impl Handler<Execute> for Executor {
-    type Result = ResponseFuture<Reply>;
+    type Result = Begun<Reply>;
 
-    fn handle(&mut self, mut message: Execute, _: &mut Context<Self>) -> Self::Result {
-        let (request, recipient) = (message.request.take(), message.recipient.take());
+    fn handle(&mut self, message: Execute, _: &mut Context<Self>) -> Self::Result {
+        let Execute { request, recipient } = message;
+        let recipient = recipient.take();
         let pipeline = Arc::clone(&self.pipeline);
-        Box::pin(async move {
-            match (request, recipient) {
-                (Some(request), None) => pipeline.execute(request).await,
-                (Some(request), Some(recipient)) => {
+        Begun::new(async move {
+            match recipient {
+                None => pipeline.execute(request).await,
+                Some(recipient) => {
                     pipeline.execute_to(request, recipient).await;
                     Reply::nothing()
                 }
-                (None, _) => Reply::nothing(),
             }
         })
+    }
+}
+
+/// The recipient of a request that no executor has taken yet. Where none ever does, it is told so.
+#[derive(Debug, Default)]
+pub(super) struct Undelivered {
+    recipient: Option<Recipient<Response>>,
+    request_id: String,
+}
+
+impl Undelivered {
+    pub(super) fn new(request: &Request, recipient: Recipient<Response>) -> Self {
+        Self {
+            recipient: Some(recipient),
+            request_id: request.request_id.clone(),
+        }
+    }
+
+    /// The recipient, now that the request is worked on.
+    pub(super) fn take(mut self) -> Option<Recipient<Response>> {
+        self.recipient.take()
+    }
+}
+
+impl Drop for Undelivered {
+    fn drop(&mut self) {
+        if let Some(recipient) = self.recipient.take() {
+            recipient.do_send(respond::unavailable(mem::take(&mut self.request_id)));
+        }
     }
 }

@@ -33,23 +33,23 @@ impl Pipeline {
         input: Input,
         after: Option<&AfterHook>,
         recipient: Option<Recipient<Response>>,
-    ) -> Result<Reply, RequestError> {
+    ) -> Result<Reply, NotBegun> {
         match route.config.response_type {
             ResponseType::Sync => {
-                let value = single(self.attempts.run(request_id, &route, input).await?)?;
-                let mut response = Response::sync(request_id, value);
+                let outcome = self.attempts.run(request_id, &route, input).await;
+                let mut response = Response::sync(request_id, outcome.and_then(single)?);
                 if let Some(after) = after {
                     response = after.apply(response).await;
                 }
                 Ok(Reply::now(response))
             }
             ResponseType::Async => {
-                self.invoke_async(request_id, route, input, after.cloned(), recipient)
+                Ok(self.invoke_async(request_id, route, input, after.cloned(), recipient)?)
             }
             ResponseType::Stream => {
                 Box::pin(self.invoke_stream(request_id, route, input, after, recipient)).await
             }
-            _ => self.invoke_none(request_id, route, input),
+            _ => Ok(self.invoke_none(request_id, route, input)?),
         }
     }
 
@@ -125,8 +125,9 @@ impl Pipeline {
         mut input: Input,
         after: Option<&AfterHook>,
         recipient: Option<Recipient<Response>>,
-    ) -> Result<Reply, RequestError> {
-        let ticket = self.worker_pools.stream_pool.admit()?;
+    ) -> Result<Reply, NotBegun> {
+        let admitted = self.worker_pools.stream_pool.admit();
+        let ticket = admitted.map_err(RequestError::from)?;
         let acknowledgement = Response::stream_chunk(request_id, "init");
         let acknowledgement = after::apply(after, acknowledgement).await;
         let (handle, events) = stream_channel(self.settings.streams.buffer);
@@ -135,7 +136,7 @@ impl Pipeline {
         let Delivery {
             sink,
             acknowledgement,
-            reply,
+            mut reply,
         } = self.delivery(Arc::clone(&id), acknowledgement, recipient);
         let live = self.streams.enter(Arc::clone(&id), events.closer());
         let (attempts, clock) = (Arc::clone(&self.attempts), Arc::clone(&self.attempts.clock));
@@ -162,15 +163,16 @@ impl Pipeline {
             .stream_supervisor
             .spawn_child(move || StreamCall::new(task))
         {
-            Ok(_) => {
+            Ok(stream) => {
                 self.attempts.counters.count(Count::StreamOpened);
+                reply.stream = Some(stream);
                 Ok(reply)
             }
-            Err(refused) if reply.response.is_some() => {
-                Err(RequestError::Busy(refused.to_string()))
-            }
-            // The sink went with the refused work, and told the recipient.
-            Err(_) => Ok(Reply::nothing()),
+            Err(refused) => Err(NotBegun {
+                error: RequestError::Busy(refused.to_string()),
+                // The sink went with the refused work. Where it led to a recipient, it told him.
+                is_told: reply.response.is_none(),
+            }),
         }
     }
 
@@ -217,6 +219,22 @@ async fn run_in_pool(
         Err(error) => error.task_end(),
     });
     result
+}
+
+/// A call that nobody was told an acknowledgement of.
+pub(super) struct NotBegun {
+    pub(super) error: RequestError,
+    /// Whether the recipient of the responses has got a terminal one already.
+    pub(super) is_told: bool,
+}
+
+impl From<RequestError> for NotBegun {
+    fn from(error: RequestError) -> Self {
+        Self {
+            error,
+            is_told: false,
+        }
+    }
 }
 
 /// The way back of an accepted call.

@@ -1,6 +1,10 @@
 //! What a request is answered with at once, and what follows.
 
-use crate::{model::Response, response_sink::Responses};
+use actix_otp::DynamicChild;
+
+use crate::{
+    model::Response, request_error::RequestError, response_sink::Responses, stream::StreamCall,
+};
 
 /// The answer to a request (SPEC section 7).
 ///
@@ -19,13 +23,34 @@ pub struct Reply {
     pub response: Option<Response>,
     /// The responses that follow.
     pub later: Option<Responses>,
+    /// The running stream, where one was started.
+    pub(super) stream: Option<DynamicChild<StreamCall>>,
+}
+
+/// A request that was not accepted.
+pub(super) struct Refused {
+    pub(super) error: RequestError,
+    /// What the client is told.
+    pub(super) response: Response,
+    /// Whether the recipient of the responses has got a terminal one already.
+    pub(super) is_told: bool,
+}
+
+impl From<Box<Refused>> for Reply {
+    fn from(refused: Box<Refused>) -> Self {
+        if refused.is_told {
+            Self::nothing()
+        } else {
+            Self::now(refused.response)
+        }
+    }
 }
 
 impl Reply {
     pub(crate) fn now(response: Response) -> Self {
         Self {
             response: Some(response),
-            later: None,
+            ..Self::default()
         }
     }
 
@@ -33,6 +58,7 @@ impl Reply {
         Self {
             response: Some(response),
             later: Some(later),
+            ..Self::default()
         }
     }
 

@@ -68,7 +68,7 @@ impl<'p> Watch<'p> {
         if self.response_type.replace(response_type) == Some(response_type) {
             return;
         }
-        self.record("response_mode", mode(response_type));
+        self.record("response_mode", response_type.as_str());
     }
 
     /// The request has its answer.
@@ -163,16 +163,8 @@ fn span_of(request: &Request) -> Span {
         request_id = %request.request_id,
         response_mode = field::Empty,
         outcome = field::Empty,
+        trace_id = field::Empty,
     )
-}
-
-fn mode(response_type: ResponseType) -> &'static str {
-    match response_type {
-        ResponseType::Sync => "sync",
-        ResponseType::Async => "async",
-        ResponseType::Stream => "stream",
-        ResponseType::None => "none",
-    }
 }
 
 /// Whether an error is an answer, or means that the way of the request broke.
@@ -197,6 +189,7 @@ fn judge(error: &RequestError) -> Result<Outcome, ExceptionKind> {
         RequestError::ProducerVanished => Err(ExceptionKind::Lost),
         RequestError::Call(CallError::Arguments(_))
         | RequestError::NoFunction { .. }
-        | RequestError::UnexpectedStream => Err(ExceptionKind::Internal),
+        | RequestError::UnexpectedStream
+        | RequestError::NotAStream(_) => Err(ExceptionKind::Internal),
     }
 }

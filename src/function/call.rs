@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::runtime::Handle;
 
 use super::stream_handle::StreamHandle;
+use crate::model::connection::Connection;
 
 /// One call of a function: the arguments in order, who asks, and what the function runs on.
 ///
@@ -109,6 +110,8 @@ pub struct RequestInfo {
     pub user_id: Option<String>,
     /// The device, where the request names one.
     pub device_id: Option<String>,
+    #[serde(skip)]
+    connection: Option<Connection>,
 }
 
 impl RequestInfo {
@@ -123,7 +126,22 @@ impl RequestInfo {
             request_id: request_id.into(),
             user_id,
             device_id,
+            connection: None,
         }
+    }
+
+    /// Names the connection the request came over.
+    #[must_use]
+    pub fn with_connection(mut self, connection: Option<Connection>) -> Self {
+        self.connection = connection;
+        self
+    }
+
+    /// The connection the request came over, to push further responses to its client; none where the door keeps no
+    /// connections, and on service nodes, where no client is connected. It is no part of the JSON form.
+    #[must_use]
+    pub fn connection(&self) -> Option<&Connection> {
+        self.connection.as_ref()
     }
 
     pub(super) fn into_value(self) -> Value {

@@ -15,6 +15,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::connection::Connection;
+
 /// The largest payload in bytes that is decoded unless a setting says otherwise: one million (SPEC section 2).
 pub const DEFAULT_MAX_PAYLOAD_BYTES: usize = 1_000_000;
 
@@ -46,6 +48,10 @@ pub struct Request {
     /// The address the connection came from. Only a door sets it: it is neither read from a payload nor written.
     #[serde(skip)]
     pub ip_address: Option<String>,
+    /// The connection it came over, where the door keeps one: functions push to it, relay groups have it as a member's
+    /// channel. Only a door sets it: it is neither read from a payload nor written.
+    #[serde(skip)]
+    pub connection: Option<Connection>,
 }
 
 impl Request {
@@ -66,6 +72,7 @@ impl Request {
             user_roles: None,
             args: Map::new(),
             ip_address: None,
+            connection: None,
         }
     }
 
@@ -152,6 +159,13 @@ impl Request {
     #[must_use]
     pub fn with_ip_address(mut self, ip_address: impl Into<String>) -> Self {
         self.ip_address = Some(ip_address.into());
+        self
+    }
+
+    /// Sets the connection the request came over; for doors that keep connections.
+    #[must_use]
+    pub fn with_connection(mut self, connection: Connection) -> Self {
+        self.connection = Some(connection);
         self
     }
 
@@ -284,6 +298,7 @@ impl TryFrom<WireRequest> for Request {
                 user_roles: roles(wire.user_roles),
                 args,
                 ip_address: None,
+                connection: None,
             }),
             (request_type, request_id, service) => Err(DecodeError::MissingFields {
                 fields: [
@@ -340,6 +355,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::model::{
+        Response,
+        connection::{Outlet, PushError},
+    };
 
     fn decode(payload: &Value) -> Result<Request, DecodeError> {
         Request::decode(payload.to_string().as_bytes(), DEFAULT_MAX_PAYLOAD_BYTES)
@@ -405,6 +424,26 @@ mod tests {
         assert_eq!(request.ip_address, None);
         let json = serde_json::to_value(request.with_ip_address("10.0.0.1")).unwrap();
         assert_eq!(json.get("ip_address"), None);
+    }
+
+    #[test]
+    fn the_connection_is_never_read_from_a_payload_nor_written() {
+        struct Nowhere;
+        impl Outlet for Nowhere {
+            fn push(&self, _: Response) -> Result<(), PushError> {
+                Err(PushError::Gone)
+            }
+        }
+        let request = decode(&json!({
+            "request_id": "r", "service": "s", "request_type": "t", "connection": 1
+        }))
+        .unwrap();
+        assert_eq!(request.connection, None);
+        let connected = request.clone().with_connection(Connection::new(Nowhere));
+        assert_ne!(connected, request);
+        assert_eq!(connected, connected.clone());
+        let json = serde_json::to_value(connected).unwrap();
+        assert_eq!(json.get("connection"), None);
     }
 
     #[test]

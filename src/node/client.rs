@@ -15,7 +15,7 @@
 mod error;
 mod invocation;
 
-use std::{future::Future, pin::Pin, time::Duration};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use futures_core::Stream;
 use serde_json::Value;
@@ -112,6 +112,16 @@ pub trait NodeClient: Send + Sync + 'static {
         config_version: &'a str,
         timeout: Duration,
     ) -> NodeFuture<'a, Verification>;
+
+    /// The nodes behind an address that names all nodes of a group, such as `dns://users:9000`; `None`, the default, where it
+    /// is the address of one node.
+    ///
+    /// Selection and pulling ask for each list that holds such an address, at each use: an implementation answers from what it
+    /// knows and renews that by itself. Where the group cannot be resolved and never was, that is the error.
+    fn expand<'a>(&'a self, address: &'a Address) -> Option<NodeFuture<'a, Arc<[Address]>>> {
+        let _ = address;
+        None
+    }
 
     /// Whether the node is known to be up (`true`) or down (`false`), without asking it now; for people who look at the
     /// cluster. `None`, the default, where nothing is known.

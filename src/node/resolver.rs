@@ -11,7 +11,7 @@ use std::{
 use futures_util::FutureExt;
 use serde_json::Value;
 
-use super::{Address, Node, NodeError, NodeSettings};
+use super::{Address, NoTransport, Node, NodeClient, NodeError, NodeSettings};
 use crate::{
     clock::{Clock, within},
     model::{Mfa, Nodes},
@@ -64,6 +64,8 @@ pub struct NodeResolver {
     resolver: Arc<dyn ResolveNodes>,
     clock: Arc<dyn Clock>,
     settings: NodeSettings,
+    /// Knows the nodes behind addresses of groups.
+    client: Arc<dyn NodeClient>,
 }
 
 impl NodeResolver {
@@ -73,11 +75,19 @@ impl NodeResolver {
             resolver: Arc::new(resolver),
             clock,
             settings,
+            client: Arc::new(NoTransport),
         }
     }
 
+    /// Lets this transport say which nodes are behind an address that names a group ([`NodeClient::expand`]).
+    #[must_use]
+    pub fn with_client(mut self, client: Arc<dyn NodeClient>) -> Self {
+        self.client = client;
+        self
+    }
+
     /// The nodes in their order, each once; never none. A resolver is asked anew. Invalid addresses are dropped with a
-    /// warning. `service` is named in errors.
+    /// warning. An address of a group stands for the nodes behind it. `service` is named in errors.
     ///
     /// # Errors
     /// [`NodeError::NoNodesAvailable`], [`NodeError::ResolutionFailed`].
@@ -88,7 +98,36 @@ impl NodeResolver {
             Nodes::Resolver(resolver) => self.ask(resolver).await?,
         };
         found.warn(service);
+        let found = self.expand(service, &found).await.unwrap_or(found);
         found.some(service)
+    }
+
+    /// The nodes with those in the place of each group that are behind it; `None` where there is no group. A group that
+    /// cannot be resolved is left out with a warning.
+    pub(super) async fn expand(&self, service: &str, found: &Judged) -> Option<Judged> {
+        let mut addresses = found.nodes.iter().filter_map(Node::address);
+        if !addresses.any(|address| self.client.expand(address).is_some()) {
+            return None;
+        }
+        let mut nodes = Vec::with_capacity(found.nodes.len());
+        for node in &found.nodes {
+            match node
+                .address()
+                .and_then(|address| self.client.expand(address))
+            {
+                None => nodes.push(node.clone()),
+                Some(members) => match members.await {
+                    Ok(members) => nodes.extend(members.iter().cloned().map(Node::from)),
+                    Err(error) => {
+                        tracing::warn!(service, group = %node, %error, "left out a group of nodes");
+                    }
+                },
+            }
+        }
+        Some(Judged {
+            nodes,
+            dropped: found.dropped,
+        })
     }
 
     /// The nodes that the function names now.
@@ -128,7 +167,7 @@ impl fmt::Debug for NodeResolver {
 }
 
 /// The valid nodes of a list, and how many entries were none.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Judged {
     pub(super) nodes: Vec<Node>,
     pub(super) dropped: usize,

@@ -120,7 +120,7 @@ impl NodeSelector {
             Nodes::Local => return Ok(NodeOrder::local()),
             Nodes::List(addresses) => {
                 let state = self.state(config);
-                let list = self.listed(&state, addresses, config);
+                let list = self.listed(&state, addresses, config).await;
                 (state, list)
             }
             Nodes::Resolver(resolver) => {
@@ -179,18 +179,18 @@ impl NodeSelector {
     }
 
     /// The list that the config names itself.
-    fn listed(
+    async fn listed(
         &self,
         state: &ConfigState,
         addresses: &[String],
         config: &FunConfig,
     ) -> Arc<NodeList> {
-        let known = state.found();
-        if let Some(known) = known.as_deref().filter(|known| known.is_of(&config.nodes)) {
-            return Arc::clone(&known.list);
-        }
-        drop(known);
-        self.keep(state, Judged::texts(addresses), config)
+        let judged = match Self::known(state, config, |_| true) {
+            Some(Known::List(list)) => return list,
+            Some(Known::WithGroups(judged)) => judged,
+            None => Judged::texts(addresses),
+        };
+        self.keep(state, judged, config, None).await
     }
 
     /// The list that the resolver names now, or named not too long ago.
@@ -203,26 +203,59 @@ impl NodeSelector {
         let cache = self.shared.resolver.settings().resolver_cache();
         if !cache.is_zero() {
             let now = self.now();
-            let fresh = |found: &Found| found.is_of(&config.nodes) && found.age(now) < cache;
-            if let Some(found) = state.found().as_deref().filter(|found| fresh(found)) {
-                return Ok(Arc::clone(&found.list));
+            let mut at = None;
+            let known = Self::known(state, config, |found| {
+                at = Some(found.at);
+                found.age(now) < cache
+            });
+            match known {
+                Some(Known::List(list)) => return Ok(list),
+                // The groups are asked for again, and the answer of the resolver is as old as it was.
+                Some(Known::WithGroups(judged)) => {
+                    return Ok(self.keep(state, judged, config, at).await);
+                }
+                None => {}
             }
         }
         let judged = self.shared.resolver.ask(resolver).await?;
-        Ok(self.keep(state, judged, config))
+        Ok(self.keep(state, judged, config, None).await)
+    }
+
+    /// What was found for the config as it is, where that is fresh.
+    fn known(
+        state: &ConfigState,
+        config: &FunConfig,
+        mut is_fresh: impl FnMut(&Found) -> bool,
+    ) -> Option<Known> {
+        let found = state.found();
+        let found = found
+            .as_deref()
+            .filter(|found| found.is_of(&config.nodes))?;
+        is_fresh(found).then(|| match &found.expanded {
+            None => Known::List(Arc::clone(&found.list)),
+            Some(_) => Known::WithGroups(found.judged.clone()),
+        })
     }
 
     /// Notes what was found. Where that is what is known already, the known list stays, and its ring with it.
-    fn keep(&self, state: &ConfigState, judged: Judged, config: &FunConfig) -> Arc<NodeList> {
+    async fn keep(
+        &self,
+        state: &ConfigState,
+        judged: Judged,
+        config: &FunConfig,
+        at: Option<Duration>,
+    ) -> Arc<NodeList> {
+        let expanded = self.shared.resolver.expand(&config.service, &judged).await;
         let known = state.found();
         let known = known.as_deref().filter(|known| known.is_of(&config.nodes));
-        let same = known.is_some_and(|known| known.judged == judged);
+        let same = known.is_some_and(|known| known.judged == judged && known.expanded == expanded);
         let list = match known {
             Some(known) if same => Arc::clone(&known.list),
             _ => {
                 // The log hears of dropped addresses once, and not at each selection.
                 judged.warn(&config.service);
-                self.shared.lists.of(judged.nodes.clone())
+                let nodes = &expanded.as_ref().unwrap_or(&judged).nodes;
+                self.shared.lists.of(nodes.clone())
             }
         };
         let cache = self.shared.resolver.settings().resolver_cache();
@@ -230,8 +263,9 @@ impl NodeSelector {
             state.keep(Found {
                 of: config.nodes.clone(),
                 judged,
+                expanded,
                 list: Arc::clone(&list),
-                at: self.now(),
+                at: at.unwrap_or_else(|| self.now()),
             });
         }
         list
@@ -310,6 +344,13 @@ impl NodeSelector {
         }
         Ok(NodeOrder::new(list, first, rest))
     }
+}
+
+/// What is known of a config's nodes without asking anybody.
+enum Known {
+    List(Arc<NodeList>),
+    /// Its groups have to be asked for.
+    WithGroups(Judged),
 }
 
 fn none(config: &FunConfig) -> NodeError {

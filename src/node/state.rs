@@ -80,7 +80,10 @@ impl ConfigState {
 pub(super) struct Found {
     /// What the config said then.
     pub(super) of: Nodes,
+    /// As the config or its resolver names them.
     pub(super) judged: Judged,
+    /// With the nodes behind groups, where it names some; they are asked for at each selection.
+    pub(super) expanded: Option<Judged>,
     pub(super) list: Arc<NodeList>,
     pub(super) at: Duration,
 }

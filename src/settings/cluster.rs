@@ -1,6 +1,6 @@
-//! Other nodes: whose configs are pulled, and how one of several is chosen.
+//! Other nodes: whose configs are pulled, and where pushed ones are kept.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -36,5 +36,24 @@ impl Default for PullerSettings {
             pull_timeout_ms: 5_000,
             services: Vec::new(),
         }
+    }
+}
+
+/// The receiver of pushes (SPEC section 13).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+#[non_exhaustive]
+pub struct ReceiverSettings {
+    /// The directory in which accepted pushes are kept, so that they survive a restart; it is made where it is missing, and
+    /// belongs to one engine at a time. Not empty; by default nothing is kept.
+    pub state_directory: Option<PathBuf>,
+}
+
+impl ReceiverSettings {
+    /// Keeps accepted pushes in this directory.
+    #[must_use]
+    pub fn with_state_directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.state_directory = Some(directory.into());
+        self
     }
 }

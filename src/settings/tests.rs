@@ -228,6 +228,19 @@ fn a_value_without_sense_is_an_error_that_names_its_full_path() {
             "[nodes]\nresolver_timeout_ms = 0",
             "nodes.resolver_timeout_ms",
         ),
+        (
+            "[relay]\nempty_group_ttl_ms = 0",
+            "relay.empty_group_ttl_ms",
+        ),
+        (
+            "[relay]\nsweep_interval_ms = 9223372036854775807",
+            "relay.sweep_interval_ms",
+        ),
+        ("[relay]\nmax_groups = 0", "relay.max_groups"),
+        ("[relay]\nmax_members = 0", "relay.max_members"),
+        ("[relay]\nmax_memberships = 0", "relay.max_memberships"),
+        ("[relay]\nmax_message_bytes = 0", "relay.max_message_bytes"),
+        ("[relay]\nmax_id_bytes = 4294967296", "relay.max_id_bytes"),
         ("[security]\npush_token = ''", "security.push_token"),
         (
             "[security]\nfunction_allowlist = ['']",
@@ -476,6 +489,25 @@ fn a_file_is_read_and_a_missing_one_is_an_error_that_names_it() {
 fn an_overlong_value_is_not_repeated_in_full() {
     let toml = format!("engine.threads = '{}'", "x".repeat(9_000));
     assert!(Settings::from_toml(toml).unwrap_err().to_string().len() < 1_000);
+}
+
+#[test]
+fn an_origin_that_is_none_is_an_error_that_names_its_place() {
+    for entry in [
+        "example.com",
+        "https://",
+        "https://a b",
+        "https://a.b/path",
+        "://a",
+        "https://a:x",
+    ] {
+        let toml = format!("channel.origins = ['*', 'https://*.a.b:8443', '{entry}']");
+        assert_eq!(keys(Settings::from_toml(toml)), ["channel.origins[2]"]);
+    }
+    let toml = "channel.max_channels = 0\nchannel.request_event = ''";
+    let mut found = keys(Settings::from_toml(toml));
+    found.sort_unstable();
+    assert_eq!(found, ["channel.max_channels", "channel.request_event"]);
 }
 
 #[test]

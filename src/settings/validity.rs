@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 
 use super::{
-    Settings,
+    ChannelSettings, Settings,
     error::{InvalidSettings, SettingFault},
+    origin::OriginParts,
 };
 use crate::{config::AllowedFunction, worker_pool::PoolSettings};
 
@@ -37,6 +38,9 @@ impl Settings {
         faults.pool("stream_pool", &self.stream_pool);
         self.rate_limiter_faults(&mut faults);
         self.cluster_faults(&mut faults);
+        self.grpc_faults(&mut faults);
+        self.relay_faults(&mut faults);
+        self.channel.faults(&mut faults);
         self.security_faults(&mut faults);
         InvalidSettings::unless_empty(faults.0)
     }
@@ -79,9 +83,62 @@ impl Settings {
             let known = !names.insert(&service.service);
             faults.add_if(known, &format!("{place}.service"), "is named twice");
         }
+        let directory = self.receiver.state_directory.as_ref();
+        let empty = directory.is_some_and(|directory| directory.as_os_str().is_empty());
+        faults.add_if(empty, "receiver.state_directory", OMIT_INSTEAD);
+        let pusher = &self.pusher;
+        for (key, millis) in [
+            ("pusher.push_timeout_ms", pusher.push_timeout_ms),
+            ("pusher.backoff_min_ms", pusher.backoff_min_ms),
+            ("pusher.backoff_max_ms", pusher.backoff_max_ms),
+            ("pusher.verify_interval_ms", pusher.verify_interval_ms),
+        ] {
+            faults.time(key, millis);
+        }
         let cache = nodes.resolver_cache_ms;
         faults.range("nodes.resolver_cache_ms", cache, 0, LONGEST_MS);
         faults.time("nodes.resolver_timeout_ms", nodes.resolver_timeout_ms);
+    }
+
+    fn grpc_faults(&self, faults: &mut Faults) {
+        let grpc = &self.grpc;
+        let secret = grpc.cluster_secret.as_ref();
+        let empty = secret.is_some_and(|secret| secret.expose().is_empty());
+        faults.add_if(empty, "grpc.cluster_secret", OMIT_INSTEAD);
+        let unsafe_door = grpc.listen.is_some() && secret.is_none();
+        faults.add_if(unsafe_door, "grpc.cluster_secret", NEEDED_TO_LISTEN);
+        for (key, millis) in [
+            ("grpc.connect_timeout_ms", grpc.connect_timeout_ms),
+            ("grpc.keepalive_interval_ms", grpc.keepalive_interval_ms),
+            ("grpc.keepalive_timeout_ms", grpc.keepalive_timeout_ms),
+            ("grpc.trial_interval_ms", grpc.trial_interval_ms),
+            ("grpc.dns_interval_ms", grpc.dns_interval_ms),
+            ("grpc.stop_timeout_ms", grpc.stop_timeout_ms),
+        ] {
+            faults.time(key, millis);
+        }
+        faults.count("grpc.max_message_bytes", grpc.max_message_bytes);
+        let Some(tls) = &grpc.tls else { return };
+        let identity = (tls.certificate.is_some(), tls.key.is_some());
+        faults.add_if(identity == (true, false), "grpc.tls.key", BOTH_OR_NONE);
+        faults.add_if(
+            identity == (false, true),
+            "grpc.tls.certificate",
+            BOTH_OR_NONE,
+        );
+        let bare_door = grpc.listen.is_some() && identity == (false, false);
+        faults.add_if(bare_door, "grpc.tls.certificate", NEEDED_TO_LISTEN);
+    }
+
+    fn relay_faults(&self, faults: &mut Faults) {
+        let relay = &self.relay;
+        faults.time("relay.empty_group_ttl_ms", relay.empty_group_ttl_ms);
+        faults.time("relay.sweep_interval_ms", relay.sweep_interval_ms);
+        faults.count("relay.max_groups", relay.max_groups);
+        faults.count("relay.max_members", relay.max_members);
+        faults.count("relay.max_memberships", relay.max_memberships);
+        faults.count("relay.max_message_bytes", relay.max_message_bytes);
+        faults.count("relay.max_id_bytes", relay.max_id_bytes);
     }
 
     fn security_faults(&self, faults: &mut Faults) {
@@ -103,7 +160,54 @@ impl Settings {
     }
 }
 
+impl ChannelSettings {
+    /// The same for an endpoint that has settings of its own.
+    ///
+    /// # Errors
+    ///
+    /// Every fault at once, each with the full path of its key.
+    pub fn validate(&self) -> Result<(), InvalidSettings> {
+        let mut faults = Faults::default();
+        self.faults(&mut faults);
+        InvalidSettings::unless_empty(faults.0)
+    }
+
+    fn faults(&self, faults: &mut Faults) {
+        for (index, origin) in self.origins.iter().enumerate() {
+            let faulty = origin != "*" && OriginParts::parse(origin).is_none();
+            faults.add_if(faulty, &format!("channel.origins[{index}]"), NO_ORIGIN);
+        }
+        faults.name("channel.request_event", &self.request_event);
+        let frames = u64::from(self.max_frames_per_second);
+        faults.count("channel.max_frames_per_second", frames);
+        for (key, count) in [
+            ("channel.max_frame_bytes", self.max_frame_bytes),
+            ("channel.max_channels", self.max_channels),
+            ("channel.max_in_flight", self.max_in_flight),
+            (
+                "channel.max_sockets_per_address",
+                self.max_sockets_per_address,
+            ),
+            ("channel.outgoing_bytes", self.outgoing_bytes),
+        ] {
+            faults.count(key, count);
+        }
+        for (key, millis) in [
+            ("channel.join_timeout_ms", self.join_timeout_ms),
+            ("channel.idle_timeout_ms", self.idle_timeout_ms),
+            ("channel.slow_client_ms", self.slow_client_ms),
+            ("channel.long_poll_ms", self.long_poll_ms),
+        ] {
+            faults.time(key, millis);
+        }
+    }
+}
+
+const NO_ORIGIN: &str =
+    "must be `*`, or an origin such as `https://example.com` or `//*.example.com`";
 const EMPTY: &str = "must not be empty";
+const NEEDED_TO_LISTEN: &str = "is needed to listen";
+const BOTH_OR_NONE: &str = "a certificate and its key belong together";
 const OMIT_INSTEAD: &str = "must not be empty; leave the key out to have none";
 
 /// The faults found so far.

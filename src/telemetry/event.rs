@@ -6,6 +6,7 @@ mod config;
 mod executor;
 mod hook;
 mod rate_limiter;
+mod relay;
 mod stream;
 mod supervisor;
 mod tags;
@@ -16,6 +17,7 @@ pub use self::{
     executor::{ExecutorEvent, Outcome},
     hook::{HookCall, HookEvent, HookPhase},
     rate_limiter::RateLimiterEvent,
+    relay::{LeaveCause, RelayEvent},
     stream::{StreamEnd, StreamEvent},
     supervisor::SupervisorEvent,
     tags::{ExceptionKind, Reason, RequestTags},
@@ -40,11 +42,13 @@ pub enum Family {
     Stream,
     /// The engine's actors: [`SupervisorEvent`].
     Supervisor,
+    /// Relay groups: [`RelayEvent`].
+    Relay,
 }
 
 impl Family {
     /// Every family.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Executor,
         Self::RateLimiter,
         Self::Hook,
@@ -52,6 +56,7 @@ impl Family {
         Self::Config,
         Self::Stream,
         Self::Supervisor,
+        Self::Relay,
     ];
 
     /// The names of its events.
@@ -65,6 +70,7 @@ impl Family {
             Self::Config => config::NAMES,
             Self::Stream => stream::NAMES,
             Self::Supervisor => supervisor::NAMES,
+            Self::Relay => relay::NAMES,
         }
     }
 }
@@ -87,6 +93,8 @@ pub enum Event<'a> {
     Stream(StreamEvent<'a>),
     /// To an actor of the engine.
     Supervisor(SupervisorEvent<'a>),
+    /// To a relay group.
+    Relay(RelayEvent<'a>),
 }
 
 impl Event<'_> {
@@ -101,6 +109,7 @@ impl Event<'_> {
             Self::Config(event) => event.name(),
             Self::Stream(event) => event.name(),
             Self::Supervisor(event) => event.name(),
+            Self::Relay(event) => event.name(),
         }
     }
 
@@ -115,6 +124,7 @@ impl Event<'_> {
             Self::Config(_) => Family::Config,
             Self::Stream(_) => Family::Stream,
             Self::Supervisor(_) => Family::Supervisor,
+            Self::Relay(_) => Family::Relay,
         }
     }
 }
@@ -137,4 +147,5 @@ event_from_its_family!(
     Config(ConfigEvent),
     Stream(StreamEvent),
     Supervisor(SupervisorEvent),
+    Relay(RelayEvent),
 );

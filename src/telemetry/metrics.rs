@@ -38,6 +38,10 @@
 //! | `gen_api_stream_chunks_total` | counter | `service`, `request_type` |
 //! | `gen_api_actor_restarts_total` | counter | `supervisor`, `child` |
 //! | `gen_api_supervisors_gave_up_total` | counter | `supervisor` |
+//! | `gen_api_relay_groups` | gauge | |
+//! | `gen_api_relay_changes_total` | counter | `change` |
+//! | `gen_api_relay_messages_total` | counter | |
+//! | `gen_api_relay_deliveries_total` | counter | `result` |
 //!
 //! No label holds what a client made up: where no config was found, `service` and `request_type` are `unknown`. Label
 //! values are copied for each event, as the `metrics` crate wants it; that is the cost of this handler.
@@ -48,8 +52,8 @@ use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogra
 use metrics::{gauge, histogram};
 
 use super::event::{
-    ConfigEvent, Event, ExecutorEvent, HookCall, HookEvent, Outcome, RateLimiterEvent, RequestTags,
-    StreamEvent, SupervisorEvent, WorkerPoolEvent,
+    ConfigEvent, Event, ExecutorEvent, HookCall, HookEvent, Outcome, RateLimiterEvent, RelayEvent,
+    RequestTags, StreamEvent, SupervisorEvent, WorkerPoolEvent,
 };
 
 /// The handler that turns events into metrics of the recorder that is installed.
@@ -65,6 +69,7 @@ pub fn handler() -> impl Fn(&Event<'_>) + Send + Sync + 'static {
         Event::Config(event) => config(event),
         Event::Stream(event) => stream(event),
         Event::Supervisor(event) => supervisor(event),
+        Event::Relay(event) => relay(event),
     }
 }
 
@@ -113,6 +118,18 @@ fn describe() {
             "gen_api_supervisors_gave_up_total",
             "Supervisors with too many restarts.",
         ),
+        (
+            "gen_api_relay_changes_total",
+            "Changes of relay groups and their members.",
+        ),
+        (
+            "gen_api_relay_messages_total",
+            "Messages sent to relay groups.",
+        ),
+        (
+            "gen_api_relay_deliveries_total",
+            "Members that a relay message was for.",
+        ),
     ];
     for (name, text) in counters {
         describe_counter!(name, Unit::Count, text);
@@ -149,6 +166,7 @@ fn describe() {
         Unit::Count,
         "Keys the rate limiter knows."
     );
+    describe_gauge!("gen_api_relay_groups", Unit::Count, "Relay groups now.");
     describe_gauge!("gen_api_circuit_state", "0 closed, 1 half-open, 2 open.");
 }
 
@@ -368,5 +386,41 @@ fn supervisor(event: &SupervisorEvent<'_>) {
     }
 }
 
+fn relay(event: &RelayEvent<'_>) {
+    let groups = |count: usize| gauge!("gen_api_relay_groups").set(count as f64);
+    let change = match *event {
+        RelayEvent::Created { groups: count, .. } => {
+            groups(count);
+            "created"
+        }
+        RelayEvent::Deleted { groups: count, .. } => {
+            groups(count);
+            "deleted"
+        }
+        RelayEvent::Cleanup { remaining, .. } => {
+            groups(remaining);
+            return;
+        }
+        RelayEvent::Sent {
+            recipients, missed, ..
+        } => {
+            counter!("gen_api_relay_messages_total").increment(1);
+            let deliveries = |result: &'static str, count: usize| {
+                counter!("gen_api_relay_deliveries_total", "result" => result)
+                    .increment(count as u64);
+            };
+            deliveries("delivered", recipients.saturating_sub(missed));
+            deliveries("missed", missed);
+            return;
+        }
+        RelayEvent::Joined { .. } => "joined",
+        RelayEvent::Left { .. } => "left",
+        RelayEvent::Accepted { .. } => "accepted",
+        RelayEvent::Muted { .. } => "muted",
+        RelayEvent::Unmuted { .. } => "unmuted",
+    };
+    counter!("gen_api_relay_changes_total", "change" => change).increment(1);
+}
+
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

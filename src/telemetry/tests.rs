@@ -290,6 +290,59 @@ pub(super) fn with_every_event(mut visit: impl FnMut(Event<'_>)) {
         }
         .into(),
     );
+    with_every_relay_event(|event| visit(event.into()));
+}
+
+fn with_every_relay_event(mut visit: impl FnMut(RelayEvent<'_>)) {
+    let (group_id, actor_id, user_id) = ("g", "ann", "bob");
+    visit(RelayEvent::Created {
+        group_id,
+        group_type: "public",
+        user_id,
+        groups: 8,
+    });
+    visit(RelayEvent::Joined {
+        group_id,
+        user_id,
+        status: "pending",
+    });
+    for cause in [LeaveCause::Asked, LeaveCause::ConnectionEnded] {
+        visit(RelayEvent::Left {
+            group_id,
+            user_id,
+            cause,
+        });
+    }
+    visit(RelayEvent::Accepted {
+        group_id,
+        actor_id,
+        user_id,
+    });
+    visit(RelayEvent::Muted {
+        group_id,
+        actor_id,
+        user_id,
+    });
+    visit(RelayEvent::Unmuted {
+        group_id,
+        actor_id,
+        user_id,
+    });
+    visit(RelayEvent::Sent {
+        group_id,
+        user_id,
+        recipients: 4,
+        missed: 1,
+    });
+    visit(RelayEvent::Deleted {
+        group_id,
+        members: 4,
+        groups: 7,
+    });
+    visit(RelayEvent::Cleanup {
+        removed: 1,
+        remaining: 6,
+    });
 }
 
 /// Writes down the names of the events it hears, after a word of its own.

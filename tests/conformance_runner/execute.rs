@@ -13,6 +13,10 @@ use super::{
 };
 
 pub(crate) fn judge(case: &Case) -> Result<(), String> {
+    #[cfg(feature = "channel")]
+    if case.when.contains_key("channel_in") {
+        return super::channel::judge(case);
+    }
     only_keys(&case.given, &["configs", "disabled", "settings"])?;
     only_keys(&case.when, &["requests", "wait_ms", "outer_timeout_ms"])?;
     only_keys(

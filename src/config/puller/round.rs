@@ -9,18 +9,21 @@ use super::{
     fetch::{Fetched, Fetcher, List},
     settings::PullerSettings,
     state::{PullReport, PullResult, PullerState, PullerStatus, Task},
+    watch::PullWatch,
 };
 use crate::{
     clock::Clock,
     config::{ConfigTable, FailedConfigs},
     model::{InvalidConfig, ServiceConfig},
     node::{NodeClient, NodeResolver},
+    telemetry::Telemetry,
 };
 
 /// The puller's services and what it does about them. It outlives the actor that sets the pace.
 pub(crate) struct Pulls {
     fetcher: Fetcher,
     settings: PullerSettings,
+    telemetry: Telemetry,
     state: Mutex<PullerState>,
     /// Rounds take turns: two at once would ask everybody twice and count one failure as two.
     turn: tokio::sync::Mutex<()>,
@@ -34,6 +37,7 @@ impl Pulls {
         failed: FailedConfigs,
         clock: Arc<dyn Clock>,
         settings: PullerSettings,
+        telemetry: Telemetry,
     ) -> Self {
         let timeout = settings.timeout();
         Self {
@@ -46,6 +50,7 @@ impl Pulls {
                 timeout,
             },
             settings,
+            telemetry,
             state: Mutex::default(),
             turn: tokio::sync::Mutex::new(()),
         }
@@ -103,12 +108,14 @@ impl Pulls {
     }
 
     async fn pull(&self, task: Task) -> (Task, PullResult) {
-        let fetched = self.fetcher.fetch(&task).await;
-        let result = match fetched {
+        let clock = &**self.clock();
+        let watch = PullWatch::start(&self.telemetry, clock, &task.config.service);
+        let result = match self.fetcher.fetch(&task).await {
             Fetched::Unchanged => PullResult::Skipped,
             Fetched::Failed(reason) => PullResult::Failed { reason },
             Fetched::List(list) => self.store(&task, list),
         };
+        watch.stop(&result);
         (task, result)
     }
 
@@ -123,20 +130,17 @@ impl Pulls {
         }
         let (mut apis, mut listed) = (Vec::new(), HashSet::new());
         let stored = list.functions.len();
-        for function in list.functions {
+        for function in &list.functions {
             if listed.insert(function.request_type.clone()) {
                 apis.push(function.request_type.clone());
             }
-            table.store_refreshed(function);
         }
-        let mut pruned = 0;
-        if service.prune {
-            let named = |request_type: &str, version: Option<&str>| {
-                let name = (request_type.to_owned(), version.map(str::to_owned));
-                list.named.contains(&name)
-            };
-            pruned = table.retain(&service.service, named);
-        }
+        let named = |request_type: &str, version: Option<&str>| {
+            let name = (request_type.to_owned(), version.map(str::to_owned));
+            list.named.contains(&name)
+        };
+        let keep = service.prune.then_some(&named as _);
+        let pruned = table.refresh(&service.service, list.functions, keep);
         state.pulled(task, apis, list.version);
         PullResult::Pulled {
             stored,

@@ -17,11 +17,13 @@ use crate::{
         adopt::adopt,
         failed::{Refused, reasons},
         puller::Pulls,
+        receiver::saved::{Loaded, SavedPush, SavedPushes},
     },
     model::{
         FunConfig, InvalidConfig, Mfa, Nodes, PushConfig, PushOptions, PushOutcome, PushToken,
         SkipReason, Verification,
     },
+    telemetry::{ConfigEvent, Family, Reason, Telemetry},
 };
 
 /// Why a push was refused; nothing of it was stored.
@@ -37,6 +39,9 @@ pub enum PushError {
     /// The allowlist does not name these functions (SPEC section 18).
     #[error("functions are not on the allowlist: {}", names(.0))]
     NotAllowed(Vec<Mfa>),
+    /// It could not be kept for a restart, so it was not stored either (setting `receiver.state_directory`).
+    #[error("the push could not be saved: {0}")]
+    NotSaved(std::io::ErrorKind),
     /// The receiver could not be asked.
     #[error(transparent)]
     Unavailable(#[from] crate::owner::Unavailable),
@@ -50,7 +55,7 @@ impl PushError {
             Self::Invalid(_) => "validation_failed",
             Self::InvalidToken => "invalid_push_token",
             Self::NotAllowed(_) => "mfa_not_allowed",
-            Self::Unavailable(_) => "unavailable",
+            Self::NotSaved(_) | Self::Unavailable(_) => "unavailable",
         }
     }
 }
@@ -80,7 +85,11 @@ pub(crate) struct Pushes {
     failed: FailedConfigs,
     pulls: Arc<Pulls>,
     token: Option<PushToken>,
+    telemetry: Telemetry,
+    /// Where pushes are kept for a restart.
+    saved: Option<SavedPushes>,
     /// Locked for as long as a push is stored, so that pushes take turns.
+    turn: Mutex<()>,
     services: Mutex<BTreeMap<String, PushedService>>,
 }
 
@@ -90,14 +99,68 @@ impl Pushes {
         failed: FailedConfigs,
         pulls: Arc<Pulls>,
         token: Option<PushToken>,
+        telemetry: Telemetry,
     ) -> Self {
         Self {
             table,
             failed,
             pulls,
             token,
+            telemetry,
+            saved: None,
+            turn: Mutex::default(),
             services: Mutex::default(),
         }
+    }
+
+    /// Keeps what is accepted, and brings back what was kept. It reads files.
+    pub(crate) fn with_saved(mut self, saved: SavedPushes) -> std::io::Result<Self> {
+        let Loaded { pushes, rejected } = saved.load()?;
+        self.saved = Some(saved);
+        for file in rejected {
+            self.failed.note(Refused {
+                service: None,
+                request_type: None,
+                version: None,
+                source: FailedSource::Push,
+                node: None,
+                reasons: vec![format!("{}: {}", file.path.display(), file.reason)],
+            });
+        }
+        for push in pushes {
+            self.restore(push);
+        }
+        Ok(self)
+    }
+
+    /// Whether a push writes files, and so may take longer than an async thread should be held up.
+    pub(super) fn writes_files(&self) -> bool {
+        self.saved.is_some()
+    }
+
+    /// Stores what was accepted before a restart. What may not be stored any more is noted, and the rest serves.
+    fn restore(&self, push: SavedPush) {
+        let mut functions = push.fun_configs;
+        functions.retain(|function| {
+            let checked = self.table.check(function);
+            if let Err(error) = &checked {
+                self.note(function, reasons(error));
+            }
+            checked.is_ok()
+        });
+        self.table.refresh(&push.service, functions, None);
+        let is_pulled = push
+            .pull
+            .is_some_and(|pull| self.pulls.add(vec![pull]).is_ok());
+        let pushed = PushedService {
+            config_version: push.config_version,
+            nodes: push.nodes,
+            functions: push.functions,
+            is_pulled,
+        };
+        let service = push.service;
+        tracing::info!(service, version = pushed.config_version, "restored a push");
+        self.services.lock().insert(service, pushed);
     }
 
     /// Takes a push in its JSON form: reads it, judges it, and stores it or nothing.
@@ -113,7 +176,10 @@ impl Pushes {
                 if self.may_push(token) {
                     self.note_unreadable(&json);
                 }
-                Err(invalid.into())
+                let text = |name: &str| json.get(name).and_then(Value::as_str).unwrap_or_default();
+                let error = invalid.into();
+                self.tell(text("service"), text("config_version"), Err(&error));
+                Err(error)
             }
         }
     }
@@ -124,6 +190,28 @@ impl Pushes {
         config: &PushConfig,
         options: PushOptions,
     ) -> Result<PushOutcome, PushError> {
+        let taken = self.take(config, options);
+        let stored = taken.as_ref().map(|(_, stored)| *stored);
+        // Not while the services are locked: a handler may ask for them.
+        self.tell(&config.service, &config.config_version, stored);
+        taken.map(|(outcome, _)| outcome)
+    }
+
+    fn tell(&self, service: &str, config_version: &str, stored: Result<usize, &PushError>) {
+        self.telemetry.emit(Family::Config, || ConfigEvent::Push {
+            service,
+            config_version,
+            stored: stored.unwrap_or_default(),
+            error: stored.err().map(|error| Reason::new(error)),
+        });
+    }
+
+    /// Also answers how many functions were stored.
+    fn take(
+        &self,
+        config: &PushConfig,
+        options: PushOptions,
+    ) -> Result<(PushOutcome, usize), PushError> {
         let may_push = self.may_push(config.push_token.as_ref().map(PushToken::expose));
         if let Err(invalid) = config.validate(self.table.limits()) {
             // What a stranger sends leaves no trace.
@@ -141,14 +229,17 @@ impl Pushes {
             );
             return Err(PushError::InvalidToken);
         }
-        let mut services = self.services.lock();
-        let stored = services.get(&config.service);
-        let is_stored = stored.is_some_and(|known| known.config_version == config.config_version);
+        let _turn = self.turn.lock();
+        let stored = self.services.lock().get(&config.service).cloned();
+        let is_stored = stored
+            .as_ref()
+            .is_some_and(|known| known.config_version == config.config_version);
         if is_stored && !options.force {
-            return Ok(PushOutcome::Skipped(SkipReason::VersionMatches));
+            return Ok((PushOutcome::Skipped(SkipReason::VersionMatches), 0));
         }
         let functions = self.check(config)?;
         let count = functions.len();
+        self.save(config, &functions, options)?;
         self.store(&config.service, functions, options);
         let was_pulled = stored.is_some_and(|known| known.is_pulled);
         let pushed = PushedService {
@@ -157,10 +248,11 @@ impl Pushes {
             functions: count,
             is_pulled: self.join_puller(config) || was_pulled,
         };
-        services.insert(config.service.clone(), pushed);
+        let stored = config.service.clone();
+        self.services.lock().insert(stored, pushed);
         let (service, version) = (&config.service, &config.config_version);
         tracing::info!(service, version, count, "accepted a push");
-        Ok(PushOutcome::Accepted)
+        Ok((PushOutcome::Accepted, count))
     }
 
     pub(crate) fn verify(&self, service: &str, config_version: &str) -> Verification {
@@ -173,8 +265,11 @@ impl Pushes {
 
     /// Forgets a service, and ends its pulling where a push began it. Its functions stay.
     pub(crate) fn delete(&self, service: &str) {
-        let mut services = self.services.lock();
-        let deleted = services.remove(service);
+        let _turn = self.turn.lock();
+        if let Some(Err(error)) = self.saved.as_ref().map(|saved| saved.delete(service)) {
+            tracing::error!(service, %error, "a saved push could not be deleted and will be back after a restart");
+        }
+        let deleted = self.services.lock().remove(service);
         if deleted.is_some_and(|known| known.is_pulled) {
             self.pulls.delete(&[service.to_owned()]);
         }
@@ -216,19 +311,33 @@ impl Pushes {
         Ok(adopted)
     }
 
+    /// Keeps what is about to be stored; where that fails, nothing may be stored.
+    fn save(
+        &self,
+        config: &PushConfig,
+        functions: &[FunConfig],
+        options: PushOptions,
+    ) -> Result<(), PushError> {
+        let Some(saved) = &self.saved else {
+            return Ok(());
+        };
+        let written = saved.save(&self.table, config, functions, options.replace);
+        written.map_err(|error| {
+            tracing::error!(service = config.service, %error, "a push could not be saved");
+            PushError::NotSaved(error.kind())
+        })
+    }
+
     fn store(&self, service: &str, functions: Vec<FunConfig>, options: PushOptions) {
         let listed = functions.iter();
         let listed: HashSet<(String, Option<String>)> = listed
             .map(|one| (one.request_type.clone(), one.version.clone()))
             .collect();
-        for function in functions {
-            self.table.store_refreshed(function);
-        }
-        if options.replace {
-            self.table.retain(service, |request_type, version| {
-                listed.contains(&(request_type.to_owned(), version.map(str::to_owned)))
-            });
-        }
+        let is_listed = |request_type: &str, version: Option<&str>| {
+            listed.contains(&(request_type.to_owned(), version.map(str::to_owned)))
+        };
+        let keep = options.replace.then_some(&is_listed as _);
+        self.table.refresh(service, functions, keep);
     }
 
     /// Lets the service be pulled too, where the push says how.

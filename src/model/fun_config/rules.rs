@@ -1,6 +1,6 @@
 //! The rules under which a function is called: how long, how often, for whom, and how it answers.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -21,6 +21,25 @@ pub enum ResponseType {
     Stream,
     /// Not at all, once the call is accepted.
     None,
+}
+
+impl ResponseType {
+    /// Its name, as in the JSON form.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sync => "sync",
+            Self::Async => "async",
+            Self::Stream => "stream",
+            Self::None => "none",
+        }
+    }
+}
+
+impl fmt::Display for ResponseType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// How long a call may take. The JSON form is a number of milliseconds or `"infinity"`.

@@ -13,7 +13,7 @@ use super::super::{Filter, Telemetry, tests::with_every_event};
 
 /// Adds up what it is told, each metric under its name and labels.
 #[derive(Default)]
-struct Sums {
+pub(crate) struct Sums {
     values: Arc<Mutex<BTreeMap<String, f64>>>,
     described: Mutex<BTreeSet<String>>,
 }
@@ -30,6 +30,11 @@ impl Sums {
         let key = format!("{}{{{}}}", key.name(), labels.join(","));
         let values = Arc::clone(&self.values);
         Arc::new(Sum { key, values })
+    }
+
+    /// What the metric with this name and these labels holds.
+    pub(crate) fn value(&self, key: &str) -> Option<f64> {
+        self.values.lock().get(key).copied()
     }
 }
 
@@ -178,6 +183,12 @@ fn events_become_metrics_with_labels() {
             1.0,
         ),
         ("gen_api_supervisors_gave_up_total{supervisor=root}", 1.0),
+        ("gen_api_relay_groups{}", 6.0),
+        ("gen_api_relay_changes_total{change=created}", 1.0),
+        ("gen_api_relay_changes_total{change=left}", 2.0),
+        ("gen_api_relay_messages_total{}", 1.0),
+        ("gen_api_relay_deliveries_total{result=delivered}", 3.0),
+        ("gen_api_relay_deliveries_total{result=missed}", 1.0),
     ];
     for (key, value) in expected {
         assert_eq!(values.get(key), Some(&value), "{key} in {values:#?}");

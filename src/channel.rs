@@ -1,0 +1,148 @@
+//! The channel gateway: browsers and apps call functions, watch streams and hear broadcasts over one WebSocket (SPEC
+//! section 20).
+//!
+//! It speaks the Phoenix Channels protocol, so the official JavaScript client (npm `phoenix`) works with it unmodified.
+//! An endpoint is mounted into any actix-web application:
+//!
+//! ```
+//! use actix_web::{App, HttpServer};
+//! use gen_api::{
+//!     channel::{Answer, Channel, ChannelEndpoint, Connect, Denied, Session},
+//!     prelude::*,
+//! };
+//! use serde_json::json;
+//!
+//! async fn greet(name: String) -> Result<String, std::convert::Infallible> {
+//!     Ok(format!("Hello, {name}!"))
+//! }
+//!
+//! /// Who connects: here everybody who names himself; see [`Connect::token`] for a signed token.
+//! async fn verify(connect: Connect) -> Result<Session, Denied> {
+//!     let user = connect.params.text("user").ok_or("who are you?")?;
+//!     Ok(Session::user(user).with_roles(["member"]))
+//! }
+//!
+//! #[actix_web::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let functions = Functions::new().register("Greeter", "greet", greet);
+//!     let config = FunConfig::builder("greeter", "greet")
+//!         .call("Greeter", "greet")
+//!         .arg("name", ArgType::String)
+//!         .local()
+//!         .build()?;
+//!     let api = GenApi::builder().functions(functions).config(config).start().await?;
+//!
+//!     let room = Channel::new().on("shout", async |event| {
+//!         let heard = event.membership.broadcast("shout", event.payload);
+//!         Answer::ok(json!({"heard_by": heard.unwrap_or(0)}))
+//!     });
+//!     let endpoint = ChannelEndpoint::new(&api)
+//!         .on_connect(verify)
+//!         .channel("api:*", Channel::new())
+//!         .channel("room:*", room)
+//!         .start()
+//!         .await?;
+//!
+//!     let mounted = endpoint.clone();
+//!     let server = HttpServer::new(move || App::new().configure(mounted.mount("/socket")));
+//!     let server = server.bind(("127.0.0.1", 0))?.run();
+//!     # let handle = server.handle();
+//!     # actix_web::rt::spawn(async move { handle.stop(false).await });
+//!     endpoint.broadcast("room:lobby", "news", json!({"text": "open"}))?;
+//!     server.await?;
+//!     api.stop().await;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! ```js
+//! import { Socket } from "phoenix"
+//! const socket = new Socket("/socket", { params: { user: "ann" } })
+//! socket.connect()
+//! const channel = socket.channel("api:main")
+//! channel.on("phoenix_gen_api", response => console.log(response.result))   // "Hello, Ann!"
+//! channel.join()
+//! channel.push("phoenix_gen_api",
+//!     { service: "greeter", request_type: "greet", request_id: "r-1", args: { name: "Ann" } })
+//! ```
+//!
+//! # Requests
+//!
+//! A request is an event, `phoenix_gen_api` unless [the settings](ChannelSettings::request_event) say otherwise. Its
+//! responses are pushed on the same event; then the reply carries the request's type. The reply says `ok` also where the
+//! function failed, and `error` where there was no request, or no verified user. User id, roles and address come from the
+//! [`Session`], whatever the payload says. Up to [`max_in_flight`](ChannelSettings::max_in_flight) requests of a
+//! connection are served at a time, so responses come in the order in which they are done.
+//!
+//! What is open of a client, streams, async results and relay memberships, ends with its channel; a connection that
+//! ends takes all its channels along.
+//!
+//! # What a client is told
+//!
+//! | when | what |
+//! |---|---|
+//! | an unknown `vsn`, another origin, a denied connect | HTTP 403 |
+//! | too many connections of an address | HTTP 429 |
+//! | the connect callback panicked, or took too long; the engine has stopped | HTTP 500, 503, 503 |
+//! | a malformed frame, or the connection's actor was killed | close 1011 |
+//! | no WebSocket; a message too large | close 1002; 1009 |
+//! | nothing heard for [`idle_timeout_ms`](ChannelSettings::idle_timeout_ms); [`disconnect`](ChannelEndpointRef::disconnect) | close 1008 |
+//! | too slow for too long | close 1013 |
+//! | the server stops | close 1001 |
+//! | [`dismiss`](ChannelEndpointRef::dismiss), the only case in which clients do not come back | close 1000 |
+//! | a topic without a channel, or not joined | reply `unmatched topic` |
+//! | a refused join | reply with the callback's reason, `join crashed`, `join timeout` or `too many channels` |
+//! | an event of one's own | reply of the callback, `unknown event`, `too many events` or `invalid payload` |
+//! | a callback panicked | `phx_error` with `channel_crash`; the client joins anew |
+//!
+//! # Slow clients
+//!
+//! What waits for a client is bounded in bytes ([`outgoing_bytes`](ChannelSettings::outgoing_bytes)). Responses and streams
+//! wait for room, so a stream's producer is slowed down; no further frames of that client are read meanwhile. Pushes and
+//! broadcasts cannot wait: they may use as much again. A client that uses it up, or that does not catch up within
+//! [`slow_client_ms`](ChannelSettings::slow_client_ms), is closed: it never loses a message without knowing, and no other
+//! client waits for it.
+//!
+//! # Actors
+//!
+//! Each connection and each channel is an actor under the engine's supervision tree, on the thread of the HTTP connection.
+//! A panic in a callback ends one channel. [`GenApi::stop`](crate::GenApi::stop) tells clients that the server goes away;
+//! stop the engine before the HTTP server, which otherwise waits for its connections to end.
+//!
+//! # Long polling
+//!
+//! Clients without WebSockets use `PATH/longpoll` (the JavaScript client's option `longPollFallbackMs`). Everything is the
+//! same there, but for binary frames to the client, which that transport does not have.
+
+mod callbacks;
+mod endpoint;
+mod frame;
+mod http;
+mod joined;
+mod long_poll;
+mod members;
+mod membership;
+mod origin;
+mod outbox;
+mod params;
+mod reasons;
+mod request;
+mod respond;
+mod session;
+mod socket;
+mod sockets;
+mod token;
+mod topic;
+mod websocket;
+
+pub use self::{
+    callbacks::{Answer, Channel, Event, Join, Leave, LeaveReason},
+    endpoint::{ChannelCounts, ChannelEndpoint, ChannelEndpointRef, StartEndpointError},
+    frame::Payload,
+    membership::{InvalidPush, Membership},
+    params::Params,
+    request::{RequestAnswer, RequestEvent},
+    session::{Connect, Denied, Session},
+    topic::InvalidTopic,
+};
+pub use crate::settings::ChannelSettings;

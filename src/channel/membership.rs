@@ -1,0 +1,144 @@
+//! One client's channel, as its callbacks and the rest of the program hold it.
+
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
+
+use actix::WeakAddr;
+
+use super::{
+    Payload, Session,
+    frame::{EncodeError, Ref, ReplyTo, write_push},
+    joined::{ChannelActor, End},
+    members::Members,
+    outbox::{Outbox, Refused},
+};
+
+/// A push or a broadcast that no client could be sent, because of what it is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the frame cannot be written: {0}")]
+pub struct InvalidPush(String);
+
+impl From<EncodeError> for InvalidPush {
+    fn from(error: EncodeError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// One client's channel: cheap to clone, and usable from any thread, also after the channel has ended.
+#[derive(Clone)]
+pub struct Membership {
+    pub(super) seat: Arc<Seat>,
+    pub(super) members: Arc<Members>,
+}
+
+/// What is known of one client in one topic.
+pub(crate) struct Seat {
+    pub(crate) topic: Arc<str>,
+    pub(crate) join_ref: Ref,
+    pub(crate) session: Arc<Session>,
+    pub(crate) outbox: Arc<Outbox>,
+    /// Set once the actor has started.
+    pub(super) actor: OnceLock<WeakAddr<ChannelActor>>,
+}
+
+impl Membership {
+    /// The topic.
+    #[must_use]
+    pub fn topic(&self) -> &str {
+        &self.seat.topic
+    }
+
+    /// The verified user and what else the connection brought along.
+    #[must_use]
+    pub fn session(&self) -> &Arc<Session> {
+        &self.seat.session
+    }
+
+    /// Sends an event to this client; false where it is gone.
+    ///
+    /// It never waits. A client for which too much waits is closed.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidPush`]: topic or event is too long for a payload of bytes, or the client's version has none.
+    pub fn push(&self, event: &str, payload: impl Into<Payload>) -> Result<bool, InvalidPush> {
+        self.seat.push(event, &payload.into())
+    }
+
+    /// Sends an event to all members of the topic, this one included; how many took it.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidPush`]: topic or event is too long for a payload of bytes.
+    pub fn broadcast(
+        &self,
+        event: &str,
+        payload: impl Into<Payload>,
+    ) -> Result<usize, InvalidPush> {
+        self.members
+            .broadcast(self.topic(), event, &payload.into(), None)
+    }
+
+    /// Sends an event to all other members of the topic; how many took it.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidPush`]: topic or event is too long for a payload of bytes.
+    pub fn broadcast_from(
+        &self,
+        event: &str,
+        payload: impl Into<Payload>,
+    ) -> Result<usize, InvalidPush> {
+        let but = Some(&self.seat);
+        self.members
+            .broadcast(self.topic(), event, &payload.into(), but)
+    }
+
+    /// Ends the channel: the client gets `phx_close` and does not join again by itself.
+    pub fn close(&self) {
+        if let Some(actor) = self.seat.actor.get().and_then(WeakAddr::upgrade) {
+            actor.do_send(End::Closed);
+        }
+    }
+}
+
+impl Seat {
+    /// What a reply to this reference answers.
+    pub(super) fn reply_to<'a>(&'a self, reference: &'a Ref) -> ReplyTo<'a> {
+        ReplyTo {
+            version: self.outbox.version(),
+            join_ref: &self.join_ref,
+            reference,
+            topic: &self.topic,
+        }
+    }
+
+    pub(super) fn push(&self, event: &str, payload: &Payload) -> Result<bool, InvalidPush> {
+        let mut written = Ok(());
+        let version = self.outbox.version();
+        let join_ref = Some(&self.join_ref);
+        let pushed = self.outbox.push(|packet| {
+            written = packet
+                .try_add(|out| write_push(out, version, join_ref, &self.topic, event, payload));
+        });
+        written?;
+        Ok(pushed != Err(Refused::Gone) && pushed != Err(Refused::Full))
+    }
+}
+
+impl fmt::Debug for Membership {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.seat.fmt(f)
+    }
+}
+
+impl fmt::Debug for Seat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Membership")
+            .field("topic", &self.topic)
+            .field("user_id", &self.session.user_id())
+            .finish_non_exhaustive()
+    }
+}

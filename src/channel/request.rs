@@ -1,0 +1,128 @@
+//! The event that carries requests: from its payload to the response that is pushed and the reply that follows it.
+
+use bytes::Bytes;
+
+use super::Session;
+use crate::{
+    GenApi, Responses,
+    connection::Connection,
+    model::{DecodeError, Request, Response},
+    respond,
+    settings::ChannelSettings,
+};
+
+/// Answers requests on behalf of a session (CHANNELS.md, "Requests on top").
+///
+/// An endpoint does this for the event [`request_event`](ChannelSettings::request_event). It is public for transports of
+/// one's own.
+#[derive(Clone, Debug)]
+pub struct RequestEvent {
+    api: GenApi,
+    override_user_id: bool,
+    require_verified_user_id: bool,
+}
+
+/// What a request gets: first the push, then the reply, then what follows.
+#[must_use = "the client waits for it"]
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct RequestAnswer {
+    /// The response that is pushed; none in the mode `none`.
+    pub push: Option<Response>,
+    /// The reply: the request's type, or why there was no request, as a bare text.
+    pub reply: Result<String, String>,
+    /// The responses that are pushed later.
+    pub later: Option<Responses>,
+}
+
+impl RequestEvent {
+    /// With the rules of these settings about user ids.
+    #[must_use]
+    pub fn new(api: &GenApi, settings: &ChannelSettings) -> Self {
+        Self {
+            api: api.clone(),
+            override_user_id: settings.override_user_id,
+            require_verified_user_id: settings.require_verified_user_id,
+        }
+    }
+
+    /// Answers a payload: decodes it, puts in what is known of the session, and executes it.
+    ///
+    /// Functions push to the connection, and the relay has it as a member's.
+    pub async fn answer(
+        &self,
+        payload: &[u8],
+        session: &Session,
+        connection: Option<&Connection>,
+    ) -> RequestAnswer {
+        let mut request = match self.request(payload, session) {
+            Ok(request) => request,
+            Err(answer) => return *answer,
+        };
+        request.connection = connection.cloned();
+        let request_type = request.request_type.clone();
+        let reply = self.api.execute(request).await;
+        RequestAnswer {
+            push: reply.response,
+            reply: Ok(request_type),
+            later: reply.later,
+        }
+    }
+
+    /// The answer to a payload that there is no room for at the moment.
+    pub(super) fn busy(&self, payload: &[u8], session: &Session) -> RequestAnswer {
+        match self.request(payload, session) {
+            Err(answer) => *answer,
+            Ok(request) => RequestAnswer {
+                push: Some(respond::unavailable(request.request_id)),
+                reply: Ok(request.request_type),
+                later: None,
+            },
+        }
+    }
+
+    /// The answer to bytes, which are never a request.
+    pub(super) fn binary(&self) -> RequestAnswer {
+        let error = DecodeError::NotAnObject {
+            found: "binary data",
+        };
+        self.undecodable(&[], &error)
+    }
+
+    fn request(&self, payload: &[u8], session: &Session) -> Result<Request, Box<RequestAnswer>> {
+        let mut request = self
+            .api
+            .decode(payload)
+            .map_err(|error| Box::new(self.undecodable(payload, &error)))?;
+        if self.require_verified_user_id && session.user_id().is_none() {
+            let push = respond::unauthenticated(request.request_id);
+            return Err(Box::new(RequestAnswer {
+                reply: Err(push.error.clone().unwrap_or_default()),
+                push: Some(push),
+                later: None,
+            }));
+        }
+        if self.override_user_id {
+            request.user_id = session.user_id().map(str::to_owned);
+        }
+        let known = session.user_id().is_some() || !session.roles().is_empty();
+        request.user_roles = known.then(|| session.roles().to_vec());
+        request.ip_address = session.ip_address().map(str::to_owned);
+        Ok(request)
+    }
+
+    fn undecodable(&self, payload: &[u8], error: &DecodeError) -> RequestAnswer {
+        RequestAnswer {
+            push: Some(self.api.undecodable(payload, error)),
+            reply: Err(error.to_string()),
+            later: None,
+        }
+    }
+}
+
+/// A client's payload, still in its frame's memory.
+#[derive(Clone, Debug)]
+pub(super) enum Sent {
+    Json(Bytes),
+    Binary(Bytes),
+}

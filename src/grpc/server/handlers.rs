@@ -1,0 +1,237 @@
+//! What is done about each call: read, handed to the core or the receiver, answered.
+
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use futures_core::Stream;
+use futures_util::{StreamExt, stream};
+use tonic::{Request, Response, Status, async_trait, metadata::MetadataMap};
+use tracing::{Instrument, Span, field::Empty};
+
+use super::{DoorPlan, wire};
+use crate::{
+    clock::{Clock, within},
+    config::ReceiverRef,
+    grpc::{
+        TraceContext, TraceParent,
+        proto::{
+            FunctionCall, FunctionExistsReply, FunctionName, InvokeReply, InvokeRequest,
+            PermissionReply, PermissionRequest, PushReply, PushRequest, StreamItem, VerifyReply,
+            VerifyRequest, gateway_server::Gateway, node_server::Node,
+        },
+        trace_context::continued,
+    },
+    model::PushOptions,
+    node::{NodeCallError, client::NodeStream},
+    service_node::NodeCore,
+};
+
+/// The calls of gateways, answered by a core.
+pub(super) struct NodeHandler {
+    core: NodeCore,
+    trace: Arc<dyn TraceContext>,
+    max_message_bytes: usize,
+}
+
+impl NodeHandler {
+    pub(super) fn new(core: NodeCore, plan: &DoorPlan) -> Self {
+        Self {
+            core,
+            trace: Arc::clone(&plan.trace),
+            max_message_bytes: plan.settings.max_message_bytes,
+        }
+    }
+}
+
+/// Boxed, because its type cannot be named.
+type Items = Pin<Box<dyn Stream<Item = Result<StreamItem, Status>> + Send>>;
+
+#[async_trait]
+impl Node for NodeHandler {
+    async fn invoke(
+        &self,
+        request: Request<InvokeRequest>,
+    ) -> Result<Response<InvokeReply>, Status> {
+        let left = wire::time_left(request.metadata())?;
+        let invoke = request.get_ref();
+        let span = tracing::info_span!(
+            "gen_api.node.invoke",
+            module = invoke.module,
+            function = invoke.function,
+            request_id = invoke.request_id,
+            trace_id = Empty
+        );
+        let caller = extract(&*self.trace, request.metadata(), &span);
+        let invocation = wire::invocation(request.into_inner())?;
+        let called = continued(caller, self.core.invoke(invocation, left)).instrument(span);
+        wire::invoke_reply(called.await, self.max_message_bytes).map(Response::new)
+    }
+
+    type InvokeStreamStream = Items;
+
+    async fn invoke_stream(
+        &self,
+        request: Request<InvokeRequest>,
+    ) -> Result<Response<Items>, Status> {
+        let left = wire::time_left(request.metadata())?;
+        let invoke = request.get_ref();
+        let span = tracing::info_span!(
+            "gen_api.node.invoke_stream",
+            module = invoke.module,
+            function = invoke.function,
+            request_id = invoke.request_id,
+            trace_id = Empty
+        );
+        let caller = extract(&*self.trace, request.metadata(), &span);
+        let invocation = wire::invocation(request.into_inner())?;
+        let core = self.core.clone();
+        let opened = async move { core.invoke_stream(invocation, left).await };
+        let work = Work { span, caller };
+        Ok(Response::new(items(opened, work, self.max_message_bytes)))
+    }
+
+    async fn check_permission(
+        &self,
+        request: Request<PermissionRequest>,
+    ) -> Result<Response<PermissionReply>, Status> {
+        let left = wire::time_left(request.metadata())?;
+        let span = tracing::info_span!("gen_api.node.check_permission", trace_id = Empty);
+        let caller = extract(&*self.trace, request.metadata(), &span);
+        let (callback, asked) = wire::permission(request.into_inner())?;
+        let decided = self.core.check_permission(&callback, &asked, left);
+        let allowed = continued(caller, decided).instrument(span).await;
+        let allowed = allowed.map_err(|error| wire::status(&error))?;
+        Ok(Response::new(PermissionReply { allowed }))
+    }
+
+    async fn get_config(
+        &self,
+        request: Request<FunctionCall>,
+    ) -> Result<Response<InvokeReply>, Status> {
+        let left = wire::time_left(request.metadata())?;
+        let function = wire::function_call(request.into_inner())?;
+        let called = self.core.get_config(&function, left).await;
+        wire::invoke_reply(called, self.max_message_bytes).map(Response::new)
+    }
+
+    async fn config_version(
+        &self,
+        request: Request<FunctionCall>,
+    ) -> Result<Response<InvokeReply>, Status> {
+        let left = wire::time_left(request.metadata())?;
+        let function = wire::function_call(request.into_inner())?;
+        let called = self.core.config_version(&function, left).await;
+        wire::invoke_reply(called, self.max_message_bytes).map(Response::new)
+    }
+
+    async fn function_exists(
+        &self,
+        request: Request<FunctionName>,
+    ) -> Result<Response<FunctionExistsReply>, Status> {
+        let name = request.get_ref();
+        let exists = self.core.function_exists(&name.module, &name.function);
+        Ok(Response::new(FunctionExistsReply { exists }))
+    }
+}
+
+/// On whose behalf a stream works, each time that it is read.
+struct Work {
+    span: Span,
+    caller: Option<TraceParent>,
+}
+
+/// A stream's items. The headers of the answer go out at once, the first item when the function has begun or failed. Nothing
+/// runs but while the connection has room; dropped, the function is dropped.
+fn items(
+    opened: impl Future<Output = Result<NodeStream, NodeCallError>> + Send + 'static,
+    work: Work,
+    max_message_bytes: usize,
+) -> Items {
+    enum Step<F> {
+        Open(F),
+        Next(NodeStream),
+    }
+    let first = Some((Step::Open(Box::pin(opened)), work));
+    Box::pin(stream::unfold(first, move |state| async move {
+        let (step, work) = state?;
+        let Work { span, caller } = &work;
+        match step {
+            Step::Open(opened) => match continued(*caller, opened).instrument(span.clone()).await {
+                Ok(chunks) => Some((Ok(wire::accepted()), Some((Step::Next(chunks), work)))),
+                Err(error) => Some((wire::failed_item(error), None)),
+            },
+            Step::Next(mut chunks) => {
+                let next = continued(*caller, chunks.next()).instrument(span.clone());
+                let item = match next.await? {
+                    Ok(chunk) => wire::chunk_item(chunk, max_message_bytes),
+                    Err(error) => return Some((wire::failed_item(error), None)),
+                };
+                let more = item.is_ok().then_some((Step::Next(chunks), work));
+                Some((item, more))
+            }
+        }
+    }))
+}
+
+/// The pushes of service nodes, handed to the receiver.
+pub(super) struct GatewayHandler {
+    receiver: ReceiverRef,
+    clock: Arc<dyn Clock>,
+    trace: Arc<dyn TraceContext>,
+}
+
+impl GatewayHandler {
+    pub(super) fn new(receiver: ReceiverRef, plan: &DoorPlan) -> Self {
+        Self {
+            receiver,
+            clock: Arc::clone(&plan.clock),
+            trace: Arc::clone(&plan.trace),
+        }
+    }
+}
+
+#[async_trait]
+impl Gateway for GatewayHandler {
+    async fn push(&self, request: Request<PushRequest>) -> Result<Response<PushReply>, Status> {
+        let left = wire::time_left(request.metadata())?;
+        let span = tracing::info_span!("gen_api.gateway.push", trace_id = Empty);
+        let caller = extract(&*self.trace, request.metadata(), &span);
+        let PushRequest {
+            config,
+            force,
+            replace,
+        } = request.into_inner();
+        let config = wire::json(&config, "config")?;
+        let options = PushOptions { force, replace };
+        let pushed = self.receiver.push_json(config, options);
+        let pushed = continued(caller, pushed).instrument(span);
+        let outcome = in_time(&*self.clock, left, pushed).await?;
+        Ok(Response::new(wire::push_reply(outcome)))
+    }
+
+    async fn verify(
+        &self,
+        request: Request<VerifyRequest>,
+    ) -> Result<Response<VerifyReply>, Status> {
+        let asked = request.get_ref();
+        let verified = self.receiver.verify(&asked.service, &asked.config_version);
+        Ok(Response::new(wire::verify_reply(verified)))
+    }
+}
+
+async fn in_time<T>(
+    clock: &dyn Clock,
+    left: Option<Duration>,
+    work: impl Future<Output = T>,
+) -> Result<T, Status> {
+    let Some(left) = left else {
+        return Ok(work.await);
+    };
+    let done = within(clock, left, work).await;
+    done.ok_or_else(|| wire::status(&NodeCallError::TimedOut { after: left }))
+}
+
+/// The trace that a call belongs to.
+fn extract(trace: &dyn TraceContext, headers: &MetadataMap, span: &Span) -> Option<TraceParent> {
+    let get = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    trace.extract(&get, span)
+}

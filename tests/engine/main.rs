@@ -1,0 +1,12 @@
+//! The engine end to end: modes, doors, bad input, hosts, and what happens while actors die.
+
+mod configs;
+mod errors;
+mod executors;
+mod fixture;
+mod hosts;
+mod kills;
+mod modes;
+mod start_stream;
+mod stopped_streams;
+mod streams;

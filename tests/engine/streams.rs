@@ -1,0 +1,151 @@
+//! Streams from their acknowledgement to their end.
+
+use std::{convert::Infallible, sync::Arc};
+
+use futures_util::StreamExt;
+use gen_api::{
+    function::{FunctionError, Functions, StreamHandle},
+    model::Response,
+};
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+use crate::fixture::{config, request, start, start_streams};
+
+#[tokio::test]
+async fn a_stream_is_acknowledged_then_chunks_come_in_order_then_one_end() {
+    let api = start_streams().await;
+    let responses = api
+        .execute(request("r", "count_to").with_arg("n", 100))
+        .await
+        .collect()
+        .await;
+    assert_eq!(responses[0], Response::stream_chunk("r", "init"));
+    let chunks = &responses[1..=100];
+    for (index, chunk) in chunks.iter().enumerate() {
+        assert_eq!(*chunk, Response::stream_chunk("r", index + 1));
+    }
+    assert_eq!(responses[101..], [Response::stream_end("r")]);
+    assert_eq!(api.open_streams(), 0);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn the_functions_answer_is_the_first_chunk_and_a_late_one_follows_what_was_sent_before() {
+    async fn early(stream: StreamHandle) -> Result<&'static str, FunctionError> {
+        tokio::spawn(async move {
+            stream.send_result("from the task").await?;
+            stream.complete().await
+        });
+        Ok("answer")
+    }
+    async fn late(stream: StreamHandle) -> Result<&'static str, FunctionError> {
+        stream.send_result("one").await?;
+        tokio::task::yield_now().await;
+        stream.send_result("two").await?;
+        Ok("answer")
+    }
+    let functions = Functions::new()
+        .register("T", "early", early)
+        .register("T", "late", late);
+    let configs = ["early", "late"].map(|name| config(name, name).stream());
+    let api = start(functions, configs).await;
+    let results = async |name| {
+        let responses = api.execute(request("r", name)).await.collect().await;
+        responses
+            .into_iter()
+            .map(|response| response.result)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        results("early").await,
+        [
+            json!("init"),
+            json!("answer"),
+            json!("from the task"),
+            json!(null)
+        ]
+    );
+    assert_eq!(
+        results("late").await,
+        [
+            json!("init"),
+            json!("one"),
+            json!("two"),
+            json!("answer"),
+            json!(null)
+        ]
+    );
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn a_rust_stream_is_a_stream_of_chunks() {
+    let api = start_streams().await;
+    let responses = api
+        .execute(request("r", "countdown").with_arg("n", 2))
+        .await
+        .collect()
+        .await;
+    assert_eq!(
+        responses,
+        [
+            Response::stream_chunk("r", "init"),
+            Response::stream_chunk("r", 2),
+            Response::stream_chunk("r", 1),
+            Response::stream_end("r"),
+        ]
+    );
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn later_responses_are_a_stream() {
+    let api = start_streams().await;
+    let reply = api
+        .execute(request("r", "countdown").with_arg("n", 2))
+        .await;
+    let chunks: Vec<_> = reply
+        .later
+        .expect("chunks")
+        .map(|chunk| chunk.result)
+        .collect()
+        .await;
+    assert_eq!(chunks, [json!(2), json!(1), Value::Null]);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn a_producer_that_vanishes_ends_its_stream_with_an_error() {
+    let api = start_streams().await;
+    let responses = api.execute(request("r", "vanish")).await.collect().await;
+    assert_eq!(
+        responses[1..],
+        [Response::error("r", "Internal Server Error")]
+    );
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_gone_ends_the_stream() {
+    let ended = Arc::new(Notify::new());
+    let functions = {
+        let ended = Arc::clone(&ended);
+        Functions::new().register("T", "idle", move |stream: StreamHandle| {
+            let ended = Arc::clone(&ended);
+            async move {
+                stream.closed().await;
+                ended.notify_one();
+                std::future::pending::<()>().await;
+                Ok::<(), Infallible>(())
+            }
+        })
+    };
+    let api = start(functions, [config("idle", "idle").stream()]).await;
+    let reply = api.execute(request("r", "idle")).await;
+    drop(reply);
+    while api.open_streams() > 0 {
+        tokio::task::yield_now().await;
+    }
+    api.stop().await;
+}
