@@ -4,7 +4,6 @@
 
 use std::{thread::sleep, time::Duration};
 
-use futures_util::StreamExt;
 use gen_api::{
     model::{Mfa, Nodes, ServiceConfig},
     prelude::*,

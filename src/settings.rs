@@ -12,7 +12,7 @@
 //!     window_ms = 60_000
 //! ")?;
 //! assert_eq!(settings.requests.max_payload_bytes, 500_000);
-//! assert_eq!(settings.streams.buffer, 16);
+//! assert_eq!(settings.streams.buffer, 128);
 //!
 //! let error = Settings::from_toml("[engine]\ntreads = 4").unwrap_err();
 //! assert!(error.to_string().starts_with("invalid settings: engine.treads: unknown field `treads`"));

@@ -71,7 +71,7 @@ impl<A: Actor<Context = Context<A>>> ChildRef<A> {
     ///
     /// [`CallError::NotRunning`] at once, with the message, in the gap between two incarnations;
     /// [`CallError::Died`] when the actor ended before it replied, whether it had begun with the message or not;
-    /// [`CallError::NoReply`] when it lives on and dropped the reply.
+    /// [`CallError::NoReply`] when it lives on and dropped the reply, which is certain once its next turn begins.
     pub async fn call<M>(&self, message: M) -> Result<M::Result, CallError<M>>
     where
         A: Handler<M>,

@@ -50,6 +50,17 @@ pub enum Restart {
     Temporary,
 }
 
+impl Restart {
+    /// Whether a child that ended by itself is started again.
+    pub(crate) fn is_due_after(self, reason: &ExitReason) -> bool {
+        match self {
+            Self::Permanent => true,
+            Self::Transient => reason.is_abnormal(),
+            Self::Temporary => false,
+        }
+    }
+}
+
 /// How a supervisor ends a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Shutdown {

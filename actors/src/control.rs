@@ -57,8 +57,11 @@ pub(crate) struct Control {
     ready: AtomicBool,
     /// Wakes the driver's task; a spawned task keeps one waker for life.
     driver: OnceLock<Waker>,
+    /// Somebody waits for the end of the actor's turn.
+    asked: AtomicBool,
     exit: OnceLock<ExitReason>,
-    exited: Notify,
+    /// Told of the exit, and of the end of a turn that was waited for.
+    news: Notify,
 }
 
 impl Control {
@@ -109,7 +112,7 @@ impl Control {
 
     pub(crate) fn set_exited(&self, reason: ExitReason) {
         let _ = self.exit.set(reason);
-        self.exited.notify_waiters();
+        self.news.notify_waiters();
     }
 
     pub(crate) fn exit_reason(&self) -> Option<&ExitReason> {
@@ -119,12 +122,33 @@ impl Control {
     /// Waits for the end of the actor: its memory is released and its exit recorded.
     pub(crate) async fn exited(&self) -> ExitReason {
         loop {
-            let exited = self.exited.notified();
+            let news = self.news.notified();
             // `notified` counts from its creation, so an exit between the check and the wait is not missed.
             if let Some(reason) = self.exit.get() {
                 return reason.clone();
             }
-            exited.await;
+            news.await;
+        }
+    }
+
+    /// Waits for the end of the turn that the actor is in: the reason when the actor ended with it, `None` when it lives
+    /// on.
+    ///
+    /// It is the driver that answers, when the next turn begins, so a turn that nobody asks about costs nothing.
+    pub(crate) async fn turn_ended(&self) -> Option<ExitReason> {
+        let news = self.news.notified();
+        if self.exit.get().is_none() {
+            self.asked.store(true, Ordering::SeqCst);
+            self.wake();
+            news.await;
+        }
+        self.exit.get().cloned()
+    }
+
+    /// Called by the driver: the actor has outlived the turns so far.
+    pub(crate) fn begin_turn(&self) {
+        if self.asked.load(Ordering::Acquire) && self.asked.swap(false, Ordering::SeqCst) {
+            self.news.notify_waiters();
         }
     }
 }

@@ -6,7 +6,7 @@
 //! [`Attendant`]. This is the only module that uses `actix::dev`.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
@@ -28,12 +28,6 @@ use crate::{
 pub(crate) trait Attendant: Unpin + 'static {
     /// The start is complete: the first poll passed, or a deferred start was acknowledged.
     fn started(&mut self);
-
-    /// A poll begins; what callers see from now until [`poll_ended`](Self::poll_ended) may be a panic's beginning.
-    fn poll_begins(&mut self) {}
-
-    /// The poll ended and the actor lives on.
-    fn poll_ended(&mut self) {}
 
     /// The actor is about to be dropped; nobody new may reach it.
     fn ending(&mut self) {}
@@ -105,14 +99,15 @@ where
         let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(actor).poll(cx)));
         let notes = scope.leave();
         if starts {
-            self.phase = if notes.start_deferred {
-                Phase::Starting
-            } else {
-                Phase::Started
-            };
+            self.phase = Phase::Started;
         }
-        if let Some(reason) = notes.exit {
-            self.noted = Some(Box::new(reason));
+        if let Some(notes) = notes {
+            if notes.start_deferred {
+                self.phase = Phase::Starting;
+            }
+            if let Some(reason) = notes.exit {
+                self.noted = Some(Box::new(reason));
+            }
         }
         match polled {
             Err(payload) => Some(ExitReason::from_panic(&*payload)),
@@ -177,7 +172,7 @@ where
             return Poll::Ready(());
         }
         let was_new = this.phase == Phase::New;
-        this.attendant.poll_begins();
+        this.control.begin_turn();
         if let Some(reason) = this.poll_actor(cx) {
             if was_new && this.phase == Phase::Started && !reason.is_abnormal() {
                 // It did start; it just had nothing more to do.
@@ -194,7 +189,6 @@ where
         } else if was_new && this.phase == Phase::Started {
             this.attendant.started();
         }
-        this.attendant.poll_ended();
         Poll::Pending
     }
 }
@@ -213,10 +207,22 @@ where
 }
 
 thread_local! {
-    /// What the actor that is being polled on this thread says about itself; `None` between polls.
-    static SCOPE: RefCell<Option<Notes>> = const { RefCell::new(None) };
+    static TURN: Cell<Turn> = const { Cell::new(Turn::Nobodys) };
+    /// One for each turn with notes that is under way, the innermost last.
+    static NOTES: RefCell<Vec<Notes>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Whose turn it is on this thread. Most turns are quiet, and this word is all they cost.
+#[derive(Clone, Copy, PartialEq)]
+enum Turn {
+    /// No actor is being polled.
+    Nobodys,
+    /// An actor is being polled, and there are no notes on it.
+    Quiet,
+    Noted,
+}
+
+/// What the actor that is being polled says about itself.
 #[derive(Default)]
 struct Notes {
     exit: Option<ExitReason>,
@@ -225,26 +231,43 @@ struct Notes {
     starting: Option<Arc<Control>>,
 }
 
+impl Notes {
+    /// Notes something about the actor whose turn it is; `None` between turns.
+    fn write<R>(note: impl FnOnce(&mut Self) -> R) -> Option<R> {
+        let turn = TURN.get();
+        if turn == Turn::Nobodys {
+            return None;
+        }
+        NOTES.with_borrow_mut(|notes| {
+            if turn == Turn::Quiet {
+                notes.push(Self::default());
+                TURN.set(Turn::Noted);
+            }
+            notes.last_mut().map(note)
+        })
+    }
+}
+
 /// The stretch of one poll, during which [`ExitContext`] reaches the driver.
 struct Scope {
-    outer: Option<Notes>,
+    /// The turn in which this one takes place, where an actor polls another one.
+    outer: Turn,
 }
 
 impl Scope {
     fn enter(starting: Option<Arc<Control>>) -> Self {
-        let notes = Notes {
-            starting,
-            ..Notes::default()
-        };
-        Self {
-            outer: SCOPE.with(|scope| scope.replace(Some(notes))),
+        let outer = TURN.replace(Turn::Quiet);
+        if starting.is_some() {
+            Notes::write(|notes| notes.starting = starting);
         }
+        Self { outer }
     }
 
-    fn leave(self) -> Notes {
-        SCOPE
-            .with(|scope| scope.replace(self.outer))
-            .unwrap_or_default()
+    fn leave(self) -> Option<Notes> {
+        match TURN.replace(self.outer) {
+            Turn::Noted => NOTES.with_borrow_mut(Vec::pop),
+            Turn::Nobodys | Turn::Quiet => None,
+        }
     }
 }
 
@@ -269,23 +292,18 @@ pub trait ExitContext {
 
 impl<A: Actor<Context = Context<A>>> ExitContext for Context<A> {
     fn exit(&mut self, reason: ExitReason) {
-        SCOPE.with(|scope| {
-            if let Some(notes) = &mut *scope.borrow_mut() {
-                notes.exit = Some(reason);
-            }
-        });
+        Notes::write(|notes| notes.exit = Some(reason));
         self.stop();
     }
 
     fn defer_start(&mut self) -> StartAck {
-        let control = SCOPE.with(|scope| {
-            let mut scope = scope.borrow_mut();
-            let notes = scope.as_mut()?;
-            let control = notes.starting.clone()?;
-            notes.start_deferred = true;
-            Some(control)
+        let control = Notes::write(|notes| {
+            notes.start_deferred = notes.starting.is_some();
+            notes.starting.clone()
         });
-        StartAck { control }
+        StartAck {
+            control: control.flatten(),
+        }
     }
 }
 
@@ -312,5 +330,25 @@ impl Drop for StartAck {
         if let Some(control) = self.control.take() {
             control.send(Signal::Kill);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_noted_belongs_to_the_innermost_turn() {
+        let exit = |notes: Option<Notes>| notes.and_then(|notes| notes.exit);
+        let note = |reason| Notes::write(|notes| notes.exit = Some(reason));
+        let outer = Scope::enter(None);
+        assert!(note(ExitReason::Normal).is_some());
+        let quiet = Scope::enter(None);
+        assert_eq!(exit(quiet.leave()), None);
+        let inner = Scope::enter(None);
+        assert!(note(ExitReason::Killed).is_some());
+        assert_eq!(exit(inner.leave()), Some(ExitReason::Killed));
+        assert_eq!(exit(outer.leave()), Some(ExitReason::Normal));
+        assert!(note(ExitReason::Normal).is_none(), "it is nobody's turn");
     }
 }

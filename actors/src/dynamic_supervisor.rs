@@ -35,12 +35,9 @@ mod nursery;
 mod seats;
 mod spec;
 
-use std::{fmt, future::Future, pin::Pin, rc::Rc, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
-use actix::{
-    Actor, ActorFutureExt, AsyncContext, AtomicResponse, Context, ResponseActFuture, Running,
-    WrapFuture,
-};
+use actix::{Actor, AsyncContext, Context, Running};
 use futures_util::future::join;
 
 use self::core::{Core, CoreSettings};
@@ -56,8 +53,12 @@ pub(crate) use self::{
     nursery::{Nursery, Position},
 };
 use crate::{
-    child_spec::Shutdown, driver::ExitContext, exit::ExitReason, intensity::Intensity,
-    observer::Lineage, shutdown::StopRequest,
+    child_spec::Shutdown,
+    driver::ExitContext,
+    exit::ExitReason,
+    intensity::Intensity,
+    lending::{Lender, Lending},
+    observer::Lineage,
 };
 
 /// The supervisor of children that come and go. It is made from a [`DynamicSupervisorSpec`] and reached through a
@@ -70,20 +71,7 @@ pub struct DynamicSupervisor {
     shared: Arc<Shared>,
     intensity: Intensity,
     lineage: Lineage,
-    state: State,
-    /// Made when a stop is asked for; the stop follows the operation under way.
-    stop: Rc<StopRequest>,
-}
-
-enum State {
-    /// Not started yet.
-    New,
-    /// At rest, ready for the next operation.
-    Idle(Box<Core>),
-    /// Lent to the operation under way.
-    Lent,
-    /// The children are stopped.
-    Done,
+    lending: Lending<Core>,
 }
 
 /// What the supervisor and its handles share; it outlives the supervisor's incarnations.
@@ -103,102 +91,48 @@ impl Shared {
     }
 }
 
-/// An operation on the core, boxed so that actor and message handlers can name it.
-type Operation<'a, R> = Pin<Box<dyn Future<Output = R> + 'a>>;
-
 impl DynamicSupervisor {
     fn new(spec: &DynamicSupervisorSpec, shared: Arc<Shared>, lineage: Lineage) -> Self {
         Self {
             shared,
             intensity: spec.intensity,
             lineage,
-            state: State::New,
-            stop: Rc::default(),
+            lending: Lending::default(),
         }
     }
 
     fn core(&self) -> Option<&Core> {
-        match &self.state {
-            State::Idle(core) => Some(core),
-            _ => None,
-        }
+        self.lending.core()
+    }
+}
+
+impl Lender for DynamicSupervisor {
+    type Core = Core;
+
+    fn lending(&mut self) -> &mut Lending<Core> {
+        &mut self.lending
     }
 
-    /// Lends the core to an operation, which must be waited for: no message is handled meanwhile.
-    ///
-    /// `None` where there is nothing to lend, before the start and after the stop.
-    fn lend<R: 'static>(
-        &mut self,
-        operation: impl for<'a> FnOnce(&'a mut Core) -> Operation<'a, R> + 'static,
-    ) -> ResponseActFuture<Self, Option<R>> {
-        let lent = std::mem::replace(&mut self.state, State::Lent);
-        let work = async move {
-            match lent {
-                State::Idle(mut core) => {
-                    let result = operation(&mut core).await;
-                    (State::Idle(core), Some(result))
-                }
-                other => (other, None),
-            }
-        };
-        Box::pin(work.into_actor(self).map(|(state, result), this, ctx| {
-            this.state = state;
-            if this.stop.is_made() {
-                this.stop_children_and_exit(ctx);
-            }
-            result
-        }))
-    }
-
-    fn operate<R: 'static>(
-        &mut self,
-        operation: impl for<'a> FnOnce(&'a mut Core) -> Operation<'a, R> + 'static,
-        then: impl FnOnce(&mut Self, R, &mut Context<Self>) + 'static,
-        ctx: &mut Context<Self>,
-    ) {
-        ctx.wait(self.lend(operation).map(|result, this, ctx| {
-            if let Some(result) = result {
-                then(this, result, ctx);
-            }
-        }));
-    }
-
-    /// The same for a message with an answer; `unavailable` is the answer when there is nothing to lend.
-    fn answer<R: 'static>(
-        &mut self,
-        unavailable: R,
-        operation: impl for<'a> FnOnce(&'a mut Core) -> Operation<'a, R> + 'static,
-    ) -> AtomicResponse<Self, R> {
-        AtomicResponse::new(Box::pin(
-            self.lend(operation)
-                .map(|result, _, _| result.unwrap_or(unavailable)),
-        ))
-    }
-
-    /// The children come first, all at once. Without effect while that is under way.
+    /// The children all stop at once.
     fn stop_children_and_exit(&mut self, ctx: &mut Context<Self>) {
-        let mut core = match std::mem::replace(&mut self.state, State::Lent) {
-            State::Idle(core) => core,
-            other => {
-                self.state = other;
-                return;
-            }
-        };
         let shared = Arc::clone(&self.shared);
-        let stop = async move {
-            let unnamed = shared
-                .nursery
-                .stop_all(shared.shutdown, shared.kill_timeout);
-            let (unnamed, named) = join(unnamed, core.stop_all()).await;
-            unnamed + named
-        };
-        ctx.wait(stop.into_actor(self).map(|blocked, this, ctx| {
-            if blocked > 0 {
-                tracing::error!(blocked, "killed children still block their threads");
-            }
-            this.state = State::Done;
-            ctx.exit(ExitReason::Shutdown);
-        }));
+        self.operate(
+            async move |core| {
+                let unnamed = shared
+                    .nursery
+                    .stop_all(shared.shutdown, shared.kill_timeout);
+                let (unnamed, named) = join(unnamed, core.stop_all()).await;
+                unnamed + named
+            },
+            |this, blocked, ctx| {
+                if blocked > 0 {
+                    tracing::error!(blocked, "killed children still block their threads");
+                }
+                this.lending.close();
+                ctx.exit(ExitReason::Shutdown);
+            },
+            ctx,
+        );
     }
 }
 
@@ -207,29 +141,24 @@ impl Actor for DynamicSupervisor {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         self.shared.nursery.open(&self.lineage);
-        self.state = State::Idle(Box::new(Core::new(CoreSettings {
+        self.lending.open(Core::new(CoreSettings {
             intensity: self.intensity,
             kill_timeout: self.shared.kill_timeout,
             seats: Arc::clone(&self.shared.nursery.seats),
             lineage: self.lineage.clone(),
             exits: ctx.address().recipient(),
-            stop: Rc::clone(&self.stop),
-        })));
+            stop: self.lending.stop_request(),
+        }));
     }
 
     fn stopping(&mut self, ctx: &mut Context<Self>) -> Running {
-        match self.state {
-            State::Done | State::New => return Running::Stop,
-            State::Lent => self.stop.make(),
-            State::Idle(_) => self.stop_children_and_exit(ctx),
-        }
-        Running::Continue
+        self.stop_after_children(ctx)
     }
 }
 
 impl Drop for DynamicSupervisor {
     fn drop(&mut self) {
-        if !matches!(self.state, State::Done) {
+        if !self.lending.is_closed() {
             self.shared.nursery.abandon();
         }
     }

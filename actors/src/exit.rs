@@ -1,4 +1,4 @@
-//! Why an actor ended: [`ExitReason`], and [`ExitContext`] to end with one.
+//! Why an actor ended: [`ExitReason`], and which reasons are abnormal.
 //!
 //! OTP's rule decides what a reason means: `Normal`, `Shutdown` and `ShutdownWith` are wanted exits, all others are
 //! abnormal, and a [`Restart::Transient`](crate::Restart::Transient) child is restarted after abnormal ones only.

@@ -184,7 +184,14 @@ impl<A: Actor<Context = Context<A>>> Launcher<A> {
             incarnation,
         });
         let slot = Arc::clone(&self.slot);
-        let attendant = SlotAttendant::new(slot, incarnation, context.address(), started, notice);
+        let attendant = SlotAttendant::new(
+            slot,
+            incarnation,
+            context.address(),
+            Arc::clone(&control),
+            started,
+            notice,
+        );
         actix_rt::spawn(Driver::new(actor, context, control, attendant));
     }
 }

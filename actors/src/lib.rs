@@ -84,6 +84,7 @@ mod exit;
 pub mod guarantees;
 mod intensity;
 mod launch;
+mod lending;
 mod monitor;
 mod observer;
 mod partition_supervisor;

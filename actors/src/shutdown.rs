@@ -10,6 +10,7 @@ use crate::{
     child_spec::Shutdown,
     control::{Control, Signal},
     exit::ExitReason,
+    launch::{Launched, StartError, StartResult},
 };
 
 /// Whether the supervisor itself was told to stop; shared by the actor and the operation under way.
@@ -38,6 +39,23 @@ impl StopRequest {
         match select(pin!(future), stop).await {
             Either::Left((result, _)) => Some(result),
             Either::Right(((), _)) => None,
+        }
+    }
+
+    /// Waits until a start is complete. Where a stop is asked for first the start is given up: the child is ended by its
+    /// own rule.
+    pub(crate) async fn or_started(
+        &self,
+        child: Launched,
+        shutdown: Shutdown,
+        kill_timeout: Duration,
+    ) -> StartResult {
+        match self.or(child.started).await {
+            Some(started) => started.unwrap_or(Err(StartError::ArbiterStopped)),
+            None => {
+                end_child(&child.control, shutdown, kill_timeout).await;
+                Err(StartError::SupervisorStopping)
+            }
         }
     }
 }

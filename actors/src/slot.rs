@@ -3,15 +3,12 @@
 //! The order at an exit is part of the contract: the address is cleared first, then the actor is dropped, then reason
 //! and incarnation are recorded, then waiters and monitors wake, and only then the supervisor hears of it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering, fence},
-};
+use std::sync::Arc;
 
 use actix::{Actor, Addr, Context};
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 use crate::{
     control::Control,
@@ -46,36 +43,27 @@ impl Status {
 pub(crate) struct Slot<A: Actor> {
     id: Arc<str>,
     /// Borrowed by each call: cloning an `Addr` would cost two allocations.
-    addr: ArcSwapOption<Running<A>>,
+    running: ArcSwapOption<Running<A>>,
     control: Mutex<Option<Arc<Control>>>,
     status: watch::Sender<Status>,
     monitors: Mutex<Vec<oneshot::Sender<Down>>>,
-    settlement: Settlement,
 }
 
-/// The address of the serving incarnation, with its number.
+/// The serving incarnation.
 pub(crate) struct Running<A: Actor> {
     pub(crate) addr: Addr<A>,
     pub(crate) incarnation: u64,
-}
-
-/// Lets a caller whose reply was dropped find out whether the actor died over it or lives on.
-#[derive(Default)]
-struct Settlement {
-    polling: AtomicBool,
-    waiting: AtomicUsize,
-    ended: Notify,
+    control: Arc<Control>,
 }
 
 impl<A: Actor<Context = Context<A>>> Slot<A> {
     pub(crate) fn new(id: Arc<str>) -> Self {
         Self {
             id,
-            addr: ArcSwapOption::empty(),
+            running: ArcSwapOption::empty(),
             control: Mutex::new(None),
             status: watch::Sender::new(Status::default()),
             monitors: Mutex::new(Vec::new()),
-            settlement: Settlement::default(),
         }
     }
 
@@ -84,7 +72,7 @@ impl<A: Actor<Context = Context<A>>> Slot<A> {
     }
 
     pub(crate) fn running(&self) -> arc_swap::Guard<Option<Arc<Running<A>>>> {
-        self.addr.load()
+        self.running.load()
     }
 
     pub(crate) fn status(&self) -> watch::Receiver<Status> {
@@ -136,7 +124,7 @@ impl<A: Actor<Context = Context<A>>> Slot<A> {
     /// Nobody new reaches `incarnation`, which was killed and blocks its thread; its end is recorded when it comes.
     pub(crate) fn give_up(&self, incarnation: u64) {
         if self.serves(incarnation) {
-            self.addr.store(None);
+            self.running.store(None);
         }
         self.status.send_if_modified(|status| {
             let gone = status.running && status.incarnation == incarnation;
@@ -147,22 +135,25 @@ impl<A: Actor<Context = Context<A>>> Slot<A> {
 
     /// After a reply was dropped: why `incarnation` died, or `None` when it lives and merely gave no reply.
     pub(crate) async fn settle(&self, incarnation: u64) -> Option<ExitReason> {
-        let _waiting = self.settlement.wait();
-        loop {
-            let ended = self.settlement.ended.notified();
-            if let Some(reason) = self.status.borrow().exit_of(incarnation) {
-                return Some(reason.clone());
-            }
-            if self.serves(incarnation) && !self.settlement.polling.load(Ordering::SeqCst) {
-                return None;
-            }
-            ended.await;
+        let serving = self
+            .running()
+            .as_ref()
+            .filter(|running| running.incarnation == incarnation)
+            .map(|running| Arc::clone(&running.control));
+        if let Some(control) = serving {
+            return control.turn_ended().await;
         }
+        // Its end is recorded, or will be.
+        let mut status = self.status();
+        let ended = status
+            .wait_for(|status| status.exit_of(incarnation).is_some())
+            .await
+            .ok()?;
+        ended.exit_of(incarnation).cloned()
     }
 
     fn serves(&self, incarnation: u64) -> bool {
-        self.addr
-            .load()
+        self.running()
             .as_ref()
             .is_some_and(|running| running.incarnation == incarnation)
     }
@@ -180,7 +171,6 @@ impl<A: Actor<Context = Context<A>>> Slot<A> {
         if let Some(control) = self.control() {
             control.set_exited(reason.clone());
         }
-        self.settlement.end(true);
         for monitor in monitors {
             let _ = monitor.send(Down {
                 id: Arc::clone(&self.id),
@@ -191,42 +181,12 @@ impl<A: Actor<Context = Context<A>>> Slot<A> {
     }
 }
 
-impl Settlement {
-    fn wait(&self) -> Waiting<'_> {
-        self.waiting.fetch_add(1, Ordering::SeqCst);
-        Waiting(self)
-    }
-
-    fn begin(&self) {
-        // Relaxed: a caller learns of a dropped reply through the reply's own channel, which orders this before it.
-        self.polling.store(true, Ordering::Relaxed);
-    }
-
-    fn end(&self, exited: bool) {
-        self.polling.store(false, Ordering::Release);
-        // Pairs with the counting in `settle`: either that side sees the poll ended or this side sees it wait.
-        fence(Ordering::SeqCst);
-        if exited || self.waiting.load(Ordering::Relaxed) > 0 {
-            self.ended.notify_waiters();
-        }
-    }
-}
-
-/// Counts one caller in [`Slot::settle`], also when its future is dropped half-way.
-struct Waiting<'a>(&'a Settlement);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
 /// Reports the steps of one incarnation to its slot, to whoever started it, and to its supervisor.
 pub(crate) struct SlotAttendant<A: Actor> {
     slot: Arc<Slot<A>>,
     incarnation: u64,
     /// Handed to the slot once the start is complete.
-    addr: Option<Addr<A>>,
+    running: Option<Running<A>>,
     started: Option<oneshot::Sender<StartResult>>,
     notice: Option<ExitNotice>,
 }
@@ -236,13 +196,18 @@ impl<A: Actor<Context = Context<A>>> SlotAttendant<A> {
         slot: Arc<Slot<A>>,
         incarnation: u64,
         addr: Addr<A>,
+        control: Arc<Control>,
         started: oneshot::Sender<StartResult>,
         notice: Option<ExitNotice>,
     ) -> Self {
         Self {
             slot,
             incarnation,
-            addr: Some(addr),
+            running: Some(Running {
+                addr,
+                incarnation,
+                control,
+            }),
             started: Some(started),
             notice,
         }
@@ -252,10 +217,8 @@ impl<A: Actor<Context = Context<A>>> SlotAttendant<A> {
 impl<A: Actor<Context = Context<A>>> Attendant for SlotAttendant<A> {
     fn started(&mut self) {
         let incarnation = self.incarnation;
-        if let Some(addr) = self.addr.take() {
-            self.slot
-                .addr
-                .store(Some(Arc::new(Running { addr, incarnation })));
+        if let Some(running) = self.running.take() {
+            self.slot.running.store(Some(Arc::new(running)));
         }
         self.slot
             .status
@@ -265,19 +228,11 @@ impl<A: Actor<Context = Context<A>>> Attendant for SlotAttendant<A> {
         }
     }
 
-    fn poll_begins(&mut self) {
-        self.slot.settlement.begin();
-    }
-
-    fn poll_ended(&mut self) {
-        self.slot.settlement.end(false);
-    }
-
     fn ending(&mut self) {
-        self.addr = None;
+        self.running = None;
         // An incarnation that was given up as stuck may end long after its successor began to serve.
         if self.slot.serves(self.incarnation) {
-            self.slot.addr.store(None);
+            self.slot.running.store(None);
         }
     }
 

@@ -1,4 +1,4 @@
-//! The pages that map upstream test cases to ours must not name tests that do not exist.
+//! The pages that map upstream test cases to ours must name tests that exist, and each of them once.
 
 use std::{fs, path::Path};
 
@@ -32,9 +32,9 @@ fn check_page(name: &str) {
         .filter(is_test)
         .collect();
     assert!(named.len() > 100, "the page was read");
-    let exists = |name: &&&str| code.contains(&format!("fn {name}("));
-    let missing: Vec<_> = named.iter().filter(|name| !exists(name)).collect();
-    assert!(missing.is_empty(), "{missing:#?}");
+    let is_one = |name: &&&str| code.matches(&format!("fn {name}(")).count() == 1;
+    let wrong: Vec<_> = named.iter().filter(|name| !is_one(name)).collect();
+    assert!(wrong.is_empty(), "missing, or not unique: {wrong:#?}");
 }
 
 #[test]

@@ -1,4 +1,6 @@
-//! Tests of gen_api that need more than a user should build: certificates made on the spot.
+//! Tests of gen_api that need more than a user should build: certificates made on the spot, and programs to start and kill.
+
+mod arguments;
 
 use std::{
     fs,
@@ -10,6 +12,8 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair,
 };
+
+pub use arguments::Arguments;
 
 /// An authority that signs certificates, with the folder its files are in; both end with it.
 pub struct Authority {

@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::Value;
 use thiserror::Error;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, TryAcquireError};
 
 use super::{error::FunctionError, outcome::no_json};
 
@@ -87,10 +87,12 @@ impl StreamHandle {
         // Nearly always there is room, and then asking costs a fraction of waiting; who waits still comes first.
         let room = match self.shared.room.try_acquire() {
             Ok(room) => room,
-            Err(_) => {
-                let room = self.shared.room.acquire().await;
+            // In a box, so that a send that need not wait moves no more than its value about.
+            Err(TryAcquireError::NoPermits) => {
+                let room = Box::pin(self.shared.room.acquire()).await;
                 room.map_err(|_closed| StreamClosed)?
             }
+            Err(TryAcquireError::Closed) => return Err(StreamClosed),
         };
         // The place is given back by the consumer, who makes it when it takes the event out.
         room.forget();

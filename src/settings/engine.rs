@@ -54,13 +54,14 @@ impl Default for RequestSettings {
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 #[non_exhaustive]
 pub struct StreamSettings {
-    /// How many chunks may wait for a slow receiver before the producer has to wait (SPEC section 7); 1 to 1 000 000,
-    /// and 16 by default.
+    /// How many chunks may wait for a slow receiver before the producer has to wait, as many in the stream's handle and
+    /// before the receiver each (SPEC section 7); 1 to 1 000 000, and 128 by default. More means fewer changes between the
+    /// threads of both; no room is set apart for them before they wait.
     pub buffer: usize,
 }
 
 impl Default for StreamSettings {
     fn default() -> Self {
-        Self { buffer: 16 }
+        Self { buffer: 128 }
     }
 }

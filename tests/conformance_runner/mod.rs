@@ -6,7 +6,7 @@
 //! - [`case`] reads the parts of a case and refuses what it does not know,
 //! - [`compare`] compares what was seen with what is expected,
 //! - [`harness`] has the functions that cases call,
-//! - [`remote`] plays the service nodes that cases give,
+//! - [`remote`] plays the service nodes that cases give, and with the feature `grpc`, `grpc` puts connections before them,
 //! - [`engine`] and [`client`] start a whole engine and talk to it,
 //! - [`run`] runs the cases, several at a time.
 
@@ -19,6 +19,8 @@ mod compare;
 mod engine;
 mod execute;
 mod fun_config;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod harness;
 mod node_selection;
 mod permission;
@@ -31,7 +33,12 @@ mod run;
 mod stream;
 mod versions;
 
-pub(crate) use self::{case::Case, run::run};
+#[cfg(feature = "grpc")]
+pub(crate) use self::run::run_over_grpc;
+pub(crate) use self::{
+    case::Case,
+    run::{Report, run},
+};
 
 /// Judges one case: what the engine did wrong, if anything.
 type Judge = fn(&Case) -> Result<(), String>;

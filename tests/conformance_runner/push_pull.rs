@@ -11,6 +11,8 @@ use gen_api::{
 };
 use serde_json::{Map, Value, json};
 
+#[cfg(feature = "grpc")]
+use super::grpc::{self, Wire};
 use super::{
     case::{Case, field, json, only_keys, optional},
     compare::{compare_value, unordered},
@@ -19,14 +21,32 @@ use super::{
 };
 
 pub(crate) fn judge(case: &Case) -> Result<(), String> {
+    judge_over(case, Way::Direct)
+}
+
+/// Judges the same over connections: nodes are pulled from servers of their own, and pushes come in by the engine's door.
+#[cfg(feature = "grpc")]
+pub(crate) fn judge_over_grpc(case: &Case) -> Result<(), String> {
+    judge_over(case, Way::Grpc)
+}
+
+/// What lies between the engine and its nodes.
+#[derive(Clone, Copy)]
+enum Way {
+    Direct,
+    #[cfg(feature = "grpc")]
+    Grpc,
+}
+
+fn judge_over(case: &Case, way: Way) -> Result<(), String> {
     only_keys(&case.given, &["settings", "services", "remote"])?;
     only_keys(&case.when, &["steps"])?;
     only_keys(&case.expect, &["results"])?;
-    block_on(play(case))
+    block_on(play(case, way))
 }
 
-async fn play(case: &Case) -> Result<(), String> {
-    let gateway = Gateway::start(&case.given).await?;
+async fn play(case: &Case, way: Way) -> Result<(), String> {
+    let gateway = Gateway::start(&case.given, way).await?;
     let steps: Vec<Map<String, Value>> = field(&case.when, "steps")?;
     let expected: Vec<Value> = field(&case.expect, "results")?;
     if steps.len() != expected.len() {
@@ -47,19 +67,33 @@ struct Gateway {
     api: GenApi,
     clock: ManualClock,
     remotes: Remotes,
+    #[cfg(feature = "grpc")]
+    wire: Option<Wire>,
 }
 
 impl Gateway {
-    async fn start(given: &Map<String, Value>) -> Result<Self, String> {
+    async fn start(given: &Map<String, Value>, way: Way) -> Result<Self, String> {
         let clock = ManualClock::new();
         let remotes = Remotes::default();
         for (node, remote) in optional::<BTreeMap<_, _>>(given, "remote")?.unwrap_or_default() {
             remotes.set(node, remote);
         }
-        let builder = GenApi::builder()
-            .settings(settings(&optional(given, "settings")?.unwrap_or_default())?)
-            .clock(Arc::new(clock.clone()))
-            .node_client(remotes.clone());
+        #[allow(unused_mut, reason = "it is changed with the feature `grpc`")]
+        let mut settings = settings(&optional(given, "settings")?.unwrap_or_default())?;
+        let builder = GenApi::builder().clock(Arc::new(clock.clone()));
+        #[cfg(feature = "grpc")]
+        let mut wire = None;
+        let builder = match way {
+            Way::Direct => builder.node_client(remotes.clone()),
+            #[cfg(feature = "grpc")]
+            Way::Grpc => {
+                settings.grpc = grpc::settings();
+                let carried = Wire::start(remotes.clone())?;
+                wire = Some(carried.clone());
+                builder.node_client(carried)
+            }
+        };
+        let builder = builder.settings(settings);
         let api = builder.start().await.map_err(|error| error.to_string())?;
         // The first round belongs to the start, and no case counts it: it is over before a service is registered.
         let first = api.puller().pull().await;
@@ -71,6 +105,8 @@ impl Gateway {
             api,
             clock,
             remotes,
+            #[cfg(feature = "grpc")]
+            wire,
         })
     }
 
@@ -95,7 +131,10 @@ impl Gateway {
         let receiver = self.api.receiver();
         Ok(match op.as_str() {
             "push" => return self.push(step, expected).await,
-            "verify" => match receiver.verify(&text("service")?, &text("config_version")?) {
+            "verify" => match self
+                .verify(text("service")?, text("config_version")?)
+                .await?
+            {
                 Verification::NotFound => json!({ "error": "not_found" }),
                 verified => json(verified)?,
             },
@@ -156,9 +195,22 @@ impl Gateway {
         })
     }
 
+    async fn verify(&self, service: String, version: String) -> Result<Verification, String> {
+        #[cfg(feature = "grpc")]
+        if let Some((wire, gateway)) = self.wire.as_ref().zip(self.api.grpc_address()) {
+            return wire.verify(gateway, service, version).await;
+        }
+        Ok(self.api.receiver().verify(&service, &version))
+    }
+
     async fn push(&self, step: &Map<String, Value>, expected: &Value) -> Result<Value, String> {
         let mut options = PushOptions::default();
         options.force = optional(step, "force")?.unwrap_or(false);
+        #[cfg(feature = "grpc")]
+        if let Some((wire, gateway)) = self.wire.as_ref().zip(self.api.grpc_address()) {
+            let push: Value = field(step, "push")?;
+            return wire.push(gateway, &push, options.force, expected).await;
+        }
         let pushed = self
             .api
             .receiver()

@@ -56,6 +56,26 @@ struct Job {
 /// # Errors
 /// When the folder cannot be read.
 pub(crate) fn run(folder: &Path, wanted: impl Fn(&str, &Case) -> bool) -> io::Result<Report> {
+    run_with(folder, wanted, judge_of)
+}
+
+/// Runs the cases about pushing and pulling with a real gRPC connection in every place where there is one in service; as
+/// [`run`] otherwise.
+#[cfg(feature = "grpc")]
+pub(crate) fn run_over_grpc(folder: &Path) -> io::Result<Report> {
+    const FILE: &str = "push_pull.json";
+    let judges = |file: &str| match file {
+        FILE => Some(super::push_pull::judge_over_grpc as Judge),
+        _ => judge_of(file),
+    };
+    run_with(folder, |file, _| file == FILE, judges)
+}
+
+fn run_with(
+    folder: &Path,
+    wanted: impl Fn(&str, &Case) -> bool,
+    judges: fn(&str) -> Option<Judge>,
+) -> io::Result<Report> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
@@ -67,7 +87,10 @@ pub(crate) fn run(folder: &Path, wanted: impl Fn(&str, &Case) -> bool) -> io::Re
         }
     }
     files.sort();
-    let mut jobs: Vec<Job> = files.iter().flat_map(|path| read_file(path)).collect();
+    let mut jobs: Vec<Job> = files
+        .iter()
+        .flat_map(|path| read_file(path, judges))
+        .collect();
     jobs.retain(|job| match &job.case {
         Ok((_, case)) => wanted(&job.file, case),
         Err(_) => true,
@@ -75,7 +98,7 @@ pub(crate) fn run(folder: &Path, wanted: impl Fn(&str, &Case) -> bool) -> io::Re
     Ok(run_all(jobs, LIMIT))
 }
 
-fn read_file(path: &Path) -> Vec<Job> {
+fn read_file(path: &Path, judges: fn(&str) -> Option<Judge>) -> Vec<Job> {
     let file = path.file_name().unwrap_or_default();
     let file = file.to_string_lossy().into_owned();
     let text = fs::read_to_string(path).map_err(|error| error.to_string());
@@ -85,7 +108,7 @@ fn read_file(path: &Path) -> Vec<Job> {
     match cases {
         Ok(cases) => cases
             .into_iter()
-            .map(|case| read_case(&file, case))
+            .map(|case| read_case(&file, case, judges))
             .collect(),
         Err(reason) => vec![Job {
             id: file.clone(),
@@ -95,10 +118,10 @@ fn read_file(path: &Path) -> Vec<Job> {
     }
 }
 
-fn read_case(file: &str, json: Value) -> Job {
+fn read_case(file: &str, json: Value, judges: fn(&str) -> Option<Judge>) -> Job {
     let named = json["id"].as_str().unwrap_or("(no id)").to_owned();
     let case = serde_json::from_value::<Case>(json).map_err(|error| error.to_string());
-    let judge = judge_of(file).ok_or_else(|| "no vector file has this name".to_owned());
+    let judge = judges(file).ok_or_else(|| "no vector file has this name".to_owned());
     Job {
         file: file.to_owned(),
         id: case.as_ref().map_or(named, |case| case.id.clone()),
@@ -168,7 +191,9 @@ mod tests {
 
     fn jobs(file: &str, cases: Value, judge: Judge) -> Vec<Job> {
         let cases: Vec<Value> = serde_json::from_value(cases).unwrap();
-        let jobs = cases.into_iter().map(|case| read_case(file, case));
+        let jobs = cases
+            .into_iter()
+            .map(|case| read_case(file, case, judge_of));
         jobs.map(|mut job| {
             if let Ok((of_file, _)) = &mut job.case {
                 *of_file = judge;

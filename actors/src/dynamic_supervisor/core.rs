@@ -22,14 +22,15 @@ use super::{
     seats::{Seat, Seats},
 };
 use crate::{
-    child_spec::{Blueprint, ChildKind, ChildSpecInfo, Restart, Shutdown},
-    control::{Control, Signal},
+    child_spec::{Blueprint, ChildSpecInfo, Restart, Shutdown},
+    control::Signal,
     exit::ExitReason,
     intensity::{Intensity, RestartWindow},
     launch::{ChildExited, LaunchEnv, StartError, Started},
+    lending::Next,
     observer::Lineage,
-    shutdown::{StopRequest, end_child},
-    supervisor::{ChildCounts, ChildInfo, ChildState},
+    shutdown::StopRequest,
+    supervisor::{Child, Life},
 };
 
 /// What a [`Core`] is made with.
@@ -44,7 +45,7 @@ pub(super) struct CoreSettings {
 }
 
 /// The children with a spec. A key is given out once and grows with every child, so key order is start order.
-pub(super) struct Core {
+pub(crate) struct Core {
     entries: BTreeMap<u64, Entry>,
     /// The key of a child by [`Blueprint::identity`].
     by_identity: HashMap<usize, u64>,
@@ -55,29 +56,8 @@ pub(super) struct Core {
 }
 
 struct Entry {
-    blueprint: Blueprint,
-    life: Life,
+    child: Child,
     _seat: Seat,
-}
-
-enum Life {
-    /// Launched, perhaps not yet acknowledged.
-    Alive {
-        control: Arc<Control>,
-        incarnation: u64,
-    },
-    /// Not launched yet, or its restart failed, for this reason, and will be tried again.
-    Restarting(ExitReason),
-}
-
-/// How the supervisor goes on after it dealt with an exit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
-    GoOn,
-    /// A restart failed; try this child again, after what waits in the mailbox.
-    TryAgain(u64),
-    /// Too many restarts: stop the children and exit.
-    Exit,
 }
 
 impl Core {
@@ -99,8 +79,7 @@ impl Core {
         self.next_key += 1;
         self.by_identity.insert(blueprint.identity(), key);
         let entry = Entry {
-            blueprint,
-            life: Life::Restarting(ExitReason::NotRunning),
+            child: Child::new(blueprint),
             _seat: seat,
         };
         self.entries.insert(key, entry);
@@ -140,21 +119,18 @@ impl Core {
             incarnation,
             reason,
         } = exit;
-        let is_current = |entry: &&mut Entry| matches!(entry.life, Life::Alive { incarnation: current, .. } if current == incarnation);
         // The exit of a child that was ended on request is no news.
-        let Some(entry) = self.entries.get_mut(&key).filter(is_current) else {
+        let Some(child) = self
+            .child_mut(key)
+            .filter(|child| child.is_alive_as(incarnation))
+        else {
             return Next::GoOn;
         };
-        entry.life = Life::Restarting(reason.clone());
-        let info = Arc::clone(&entry.blueprint.info);
+        child.life = Life::Restarting(reason.clone());
+        let info = Arc::clone(&child.blueprint.info);
         let lineage = &self.settings.lineage;
         lineage.child_terminated(&info.id, incarnation, &reason);
-        let restarted = match info.restart {
-            Restart::Permanent => true,
-            Restart::Transient => reason.is_abnormal(),
-            Restart::Temporary => false,
-        };
-        if restarted {
+        if info.restart.is_due_after(&reason) {
             return self.restart(key, &reason).await;
         }
         self.remove(key);
@@ -165,62 +141,27 @@ impl Core {
     pub(super) async fn try_again(&mut self, key: u64) -> Next {
         // Whoever waits for a turn on this thread, to ask for an end of the attempts perhaps, gets it first.
         yield_now().await;
-        match self.entries.get(&key).map(|entry| &entry.life) {
-            Some(Life::Restarting(failure)) => {
-                let failure = failure.clone();
-                self.restart(key, &failure).await
-            }
-            _ => Next::GoOn,
+        match self.child_mut(key).and_then(|child| child.failure()) {
+            Some(failure) => self.restart(key, &failure).await,
+            None => Next::GoOn,
         }
     }
 
-    pub(super) fn infos(&self) -> impl Iterator<Item = ChildInfo> {
-        self.entries.values().map(|entry| {
-            let info = &entry.blueprint.info;
-            ChildInfo {
-                id: Arc::clone(&info.id),
-                state: entry.state(),
-                kind: info.kind,
-                actor: info.actor,
-            }
-        })
-    }
-
-    pub(super) fn counts(&self) -> ChildCounts {
-        let of_kind = |kind| {
-            let kinds = self.entries.values().map(|entry| entry.blueprint.info.kind);
-            kinds.filter(|of| *of == kind).count()
-        };
-        ChildCounts {
-            specs: self.entries.len(),
-            active: self
-                .entries
-                .values()
-                .filter(|entry| entry.is_active())
-                .count(),
-            supervisors: of_kind(ChildKind::Supervisor),
-            workers: of_kind(ChildKind::Worker),
-        }
+    pub(super) fn children(&self) -> impl Iterator<Item = &Child> {
+        self.entries.values().map(|entry| &entry.child)
     }
 
     pub(super) fn spec_info(&self, identity: usize) -> Option<ChildSpecInfo> {
         let entry = self.entries.get(self.by_identity.get(&identity)?)?;
-        Some(ChildSpecInfo::clone(&entry.blueprint.info))
-    }
-
-    /// What a tree view needs of each child.
-    pub(super) fn blueprints(&self) -> Vec<(Blueprint, ChildState)> {
-        self.entries
-            .values()
-            .map(|entry| (entry.blueprint.clone(), entry.state()))
-            .collect()
+        Some(ChildSpecInfo::clone(&entry.child.blueprint.info))
     }
 
     async fn restart(&mut self, key: u64, reason: &ExitReason) -> Next {
         let now = self.born.elapsed();
         if !self.restarts.admit(self.settings.intensity, now) {
             if let Some(entry) = self.remove(key) {
-                self.settings.lineage.gave_up(entry.blueprint.id(), reason);
+                let id = entry.child.blueprint.id();
+                self.settings.lineage.gave_up(id, reason);
             }
             return Next::Exit;
         }
@@ -236,42 +177,34 @@ impl Core {
 
     /// Starts the next incarnation of a child that does not run.
     async fn launch(&mut self, key: u64, restarted: bool) -> Result<Started, StartError> {
-        let Some(entry) = self.entries.get_mut(&key) else {
+        let Some(Entry { child, .. }) = self.entries.get_mut(&key) else {
             return Ok(Started::Ignored);
         };
         if self.settings.stop.is_made() {
             return Err(StartError::SupervisorStopping);
         }
-        let (lineage, id) = (&self.settings.lineage, Arc::clone(entry.blueprint.id()));
-        let launched = entry.blueprint.launch(LaunchEnv {
+        let lineage = &self.settings.lineage;
+        let launched = child.blueprint.launch(LaunchEnv {
             supervisor: Some((self.settings.exits.clone(), key)),
             lineage: lineage.clone(),
         });
         // From here on the child dies with the supervisor, even in the middle of its start.
-        entry.life = Life::Alive {
-            control: Arc::clone(&launched.control),
-            incarnation: launched.incarnation,
-        };
-        let info = Arc::clone(&entry.blueprint.info);
-        let started = match self.settings.stop.or(launched.started).await {
-            Some(started) => started.unwrap_or(Err(StartError::ArbiterStopped)),
-            None => {
-                let limit = self.settings.kill_timeout;
-                end_child(&launched.control, info.shutdown, limit).await;
-                Err(StartError::SupervisorStopping)
-            }
-        };
+        child.life = Life::of(&launched);
+        let incarnation = launched.incarnation;
+        let info = Arc::clone(&child.blueprint.info);
+        let (stop, limit) = (&self.settings.stop, self.settings.kill_timeout);
+        let started = stop.or_started(launched, info.shutdown, limit).await;
         match &started {
             Ok(Started::Running) => {
-                lineage.child_started(&id, launched.incarnation, restarted);
+                lineage.child_started(&info.id, incarnation, restarted);
                 if info.restart == Restart::Temporary {
-                    entry.blueprint.forget_factory();
+                    child.blueprint.forget_factory();
                 }
             }
             Ok(Started::Ignored) => {}
             Err(error) => {
-                entry.life = Life::Restarting(error.clone().into_reason());
-                lineage.start_failed(&id, error);
+                child.life = Life::Restarting(error.clone().into_reason());
+                lineage.start_failed(&info.id, error);
             }
         }
         started
@@ -279,20 +212,24 @@ impl Core {
 
     fn remove(&mut self, key: u64) -> Option<Entry> {
         let entry = self.entries.remove(&key)?;
-        self.by_identity.remove(&entry.blueprint.identity());
+        self.by_identity.remove(&entry.child.blueprint.identity());
         Some(entry)
+    }
+
+    fn child_mut(&mut self, key: u64) -> Option<&mut Child> {
+        Some(&mut self.entries.get_mut(&key)?.child)
     }
 
     /// Ends children that are out of the table already; how many still block their threads.
     async fn end(&self, entries: Vec<Entry>) -> usize {
         // Should this future be dropped, the guard kills who has not ended.
         let entries = Doomed(entries);
-        let mut groups: Vec<(Shutdown, Vec<&Entry>)> = Vec::new();
-        for entry in &entries.0 {
-            let shutdown = entry.blueprint.info.shutdown;
+        let mut groups: Vec<(Shutdown, Vec<&Child>)> = Vec::new();
+        for Entry { child, .. } in &entries.0 {
+            let shutdown = child.blueprint.info.shutdown;
             match groups.iter_mut().find(|(of, _)| *of == shutdown) {
-                Some((_, group)) => group.push(entry),
-                None => groups.push((shutdown, vec![entry])),
+                Some((_, group)) => group.push(child),
+                None => groups.push((shutdown, vec![child])),
             }
         }
         let ends = groups
@@ -302,11 +239,11 @@ impl Core {
     }
 
     /// Ends children that share a rule: all are told at once, and one timer serves all.
-    async fn end_group(&self, shutdown: Shutdown, group: &[&Entry]) -> usize {
-        let tell = |signal| group.iter().for_each(|entry| entry.tell(signal));
+    async fn end_group(&self, shutdown: Shutdown, group: &[&Child]) -> usize {
+        let tell = |signal| group.iter().for_each(|child| child.tell(signal));
         let all_ended = async {
-            for entry in group {
-                entry.exited().await;
+            for child in group {
+                child.exited().await;
             }
         };
         tokio::pin!(all_ended);
@@ -325,19 +262,19 @@ impl Core {
             tell(Signal::Kill);
             let _ = timeout(self.settings.kill_timeout, &mut all_ended).await;
         }
-        group.iter().filter(|entry| !self.report_end(entry)).count()
+        group.iter().filter(|child| !self.report_end(child)).count()
     }
 
     /// Reports the end of a child that was told to end; false when it still blocks its thread.
-    fn report_end(&self, entry: &Entry) -> bool {
+    fn report_end(&self, child: &Child) -> bool {
         let Life::Alive {
             control,
             incarnation,
-        } = &entry.life
+        } = &child.life
         else {
             return true;
         };
-        let (lineage, id) = (&self.settings.lineage, entry.blueprint.id());
+        let (lineage, id) = (&self.settings.lineage, child.blueprint.id());
         let reason = control.exit_reason();
         lineage.child_terminated(id, *incarnation, reason.unwrap_or(&ExitReason::Killed));
         if reason.is_none() {
@@ -347,47 +284,20 @@ impl Core {
     }
 }
 
-impl Entry {
-    /// Whether it runs at this moment: a child that ended may not have been heard of yet.
-    fn is_active(&self) -> bool {
-        matches!(&self.life, Life::Alive { control, .. } if control.exit_reason().is_none())
-    }
-
-    fn state(&self) -> ChildState {
-        match self.life {
-            Life::Alive { incarnation, .. } => ChildState::Running { incarnation },
-            Life::Restarting(_) => ChildState::Restarting,
-        }
-    }
-
-    fn tell(&self, signal: Signal) {
-        if let Life::Alive { control, .. } = &self.life {
-            control.send(signal);
-        }
-    }
-
-    /// Waits for the end of a child, if it is alive.
-    async fn exited(&self) {
-        if let Life::Alive { control, .. } = &self.life {
-            control.exited().await;
-        }
-    }
-}
-
 /// Children that are being ended.
 struct Doomed(Vec<Entry>);
 
 impl Drop for Doomed {
     fn drop(&mut self) {
-        self.0.iter().for_each(|entry| entry.tell(Signal::Kill));
+        for Entry { child, .. } in &self.0 {
+            child.tell(Signal::Kill);
+        }
     }
 }
 
 impl Drop for Core {
     /// A supervisor that is killed, or dies of a panic, takes its children with it: no orphans.
     fn drop(&mut self) {
-        for entry in self.entries.values() {
-            entry.tell(Signal::Kill);
-        }
+        self.children().for_each(|child| child.tell(Signal::Kill));
     }
 }

@@ -2,13 +2,11 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use actix::{
-    AsyncContext, AtomicResponse, Context, Handler, Message, MessageResult, ResponseFuture,
-};
+use actix::{AtomicResponse, Context, Handler, Message, MessageResult, ResponseFuture};
 
 use super::{
     DynamicSupervisor,
-    core::{Core, Next},
+    core::Core,
     error::{StartDynamicError, TerminateDynamicError},
     nursery::Resident,
 };
@@ -16,8 +14,10 @@ use crate::{
     child_ref::ChildRef,
     child_spec::{Blueprint, ChildKind, ChildSpecInfo},
     launch::ChildExited,
+    lending::{Lender, TryAgain},
     supervisor::{
-        ChildCounts, ChildInfo, ChildState, CountChildren, SupervisionTree, WhichChildren,
+        Child, ChildCounts, ChildInfo, ChildState, CountChildren, SupervisionTree, WhichChildren,
+        trees,
     },
 };
 
@@ -36,11 +36,6 @@ pub(super) struct TerminateSpec(pub(super) usize);
 #[rtype(result = "Option<ChildSpecInfo>")]
 pub(super) struct SpecInfo(pub(super) usize);
 
-/// A restart that failed is to be tried again.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct TryAgain(pub(super) u64);
-
 /// Asks for the number of all children, and the trees of those with a spec.
 #[derive(Message)]
 #[rtype(result = "(usize, Vec<SupervisionTree>)")]
@@ -50,8 +45,8 @@ impl Handler<StartSpec> for DynamicSupervisor {
     type Result = AtomicResponse<Self, Result<(), StartDynamicError>>;
 
     fn handle(&mut self, StartSpec(blueprint): StartSpec, _: &mut Context<Self>) -> Self::Result {
-        self.answer(Err(StartDynamicError::NoSupervisor), |core| {
-            Box::pin(core.start(blueprint))
+        self.answer(Err(StartDynamicError::NoSupervisor), async |core| {
+            core.start(blueprint).await
         })
     }
 }
@@ -64,9 +59,10 @@ impl Handler<TerminateSpec> for DynamicSupervisor {
         TerminateSpec(identity): TerminateSpec,
         _: &mut Context<Self>,
     ) -> Self::Result {
-        self.answer(Err(TerminateDynamicError::NoSupervisor), move |core| {
-            Box::pin(core.terminate(identity))
-        })
+        self.answer(
+            Err(TerminateDynamicError::NoSupervisor),
+            async move |core| core.terminate(identity).await,
+        )
     }
 }
 
@@ -74,7 +70,7 @@ impl Handler<ChildExited> for DynamicSupervisor {
     type Result = ();
 
     fn handle(&mut self, exit: ChildExited, ctx: &mut Context<Self>) {
-        self.operate(|core| Box::pin(core.child_exited(exit)), Self::go_on, ctx);
+        self.operate(async |core| core.child_exited(exit).await, Self::go_on, ctx);
     }
 }
 
@@ -82,7 +78,11 @@ impl Handler<TryAgain> for DynamicSupervisor {
     type Result = ();
 
     fn handle(&mut self, TryAgain(key): TryAgain, ctx: &mut Context<Self>) {
-        self.operate(move |core| Box::pin(core.try_again(key)), Self::go_on, ctx);
+        self.operate(
+            async move |core| core.try_again(key).await,
+            Self::go_on,
+            ctx,
+        );
     }
 }
 
@@ -99,7 +99,7 @@ impl Handler<WhichChildren> for DynamicSupervisor {
     type Result = MessageResult<WhichChildren>;
 
     fn handle(&mut self, _: WhichChildren, _: &mut Context<Self>) -> Self::Result {
-        let mut infos: Vec<_> = self.core().into_iter().flat_map(Core::infos).collect();
+        let mut infos: Vec<_> = self.children().map(Child::info).collect();
         let mut names = HashMap::new();
         let unnamed = |Resident { actor, .. }| ChildInfo {
             id: Arc::clone(names.entry(actor).or_insert_with(|| actor.into())),
@@ -120,40 +120,29 @@ impl Handler<CountChildren> for DynamicSupervisor {
     }
 }
 
-/// The answer is put together in a task of its own, so a nested supervisor that is busy delays nobody but the asker.
 impl Handler<GetSubtrees> for DynamicSupervisor {
     type Result = ResponseFuture<(usize, Vec<SupervisionTree>)>;
 
     fn handle(&mut self, _: GetSubtrees, _: &mut Context<Self>) -> Self::Result {
-        let children = self.core().map(Core::blueprints).unwrap_or_default();
-        let count = self.counts().specs;
-        Box::pin(async move {
-            let mut trees = Vec::with_capacity(children.len());
-            for (blueprint, state) in children {
-                trees.push(blueprint.tree(state).await);
-            }
-            (count, trees)
-        })
+        let (count, trees) = (self.counts().specs, trees(self.children()));
+        Box::pin(async move { (count, trees.await) })
     }
 }
 
 impl DynamicSupervisor {
+    /// Those with a spec.
+    fn children(&self) -> impl Iterator<Item = &Child> {
+        self.core().into_iter().flat_map(Core::children)
+    }
+
     /// Both kinds of children; those without a spec are workers and always active.
     fn counts(&self) -> ChildCounts {
-        let mut counts = self.core().map(Core::counts).unwrap_or_default();
+        let mut counts = ChildCounts::of(self.children());
         let unnamed = self.shared.nursery.len();
         counts.specs += unnamed;
         counts.active += unnamed;
         counts.workers += unnamed;
         counts
-    }
-
-    fn go_on(&mut self, next: Next, ctx: &mut Context<Self>) {
-        match next {
-            Next::GoOn => {}
-            Next::TryAgain(key) => ctx.address().do_send(TryAgain(key)),
-            Next::Exit => self.stop_children_and_exit(ctx),
-        }
     }
 }
 

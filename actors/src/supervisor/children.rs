@@ -6,53 +6,8 @@ use std::{
     sync::Arc,
 };
 
-use super::messages::{ChildCounts, ChildInfo, ChildState};
-use crate::{
-    child_spec::{Blueprint, ChildKind},
-    control::{Control, Signal},
-    exit::ExitReason,
-};
-
-/// One child and where it stands.
-pub(super) struct Child {
-    pub(super) blueprint: Blueprint,
-    pub(super) life: Life,
-}
-
-pub(super) enum Life {
-    Stopped,
-    /// Its restart failed, for this reason, and will be tried again.
-    Restarting(ExitReason),
-    /// Launched, perhaps not yet acknowledged.
-    Alive {
-        control: Arc<Control>,
-        incarnation: u64,
-    },
-}
-
-impl Child {
-    /// Runs, or is being restarted: a significant child that is not there for good.
-    fn is_significant_and_not_stopped(&self) -> bool {
-        self.blueprint.info.significant && !matches!(self.life, Life::Stopped)
-    }
-
-    /// Whether it runs at this moment: a child that ended may not have been heard of yet.
-    fn is_active(&self) -> bool {
-        matches!(&self.life, Life::Alive { control, .. } if control.exit_reason().is_none())
-    }
-
-    pub(super) fn is_alive_as(&self, of: u64) -> bool {
-        matches!(self.life, Life::Alive { incarnation, .. } if incarnation == of)
-    }
-
-    pub(super) fn state(&self) -> ChildState {
-        match self.life {
-            Life::Stopped => ChildState::Stopped,
-            Life::Restarting(_) => ChildState::Restarting,
-            Life::Alive { incarnation, .. } => ChildState::Running { incarnation },
-        }
-    }
-}
+use super::child::{Child, Life};
+use crate::{child_spec::Blueprint, control::Signal};
 
 /// All children. A key is given out once and grows with every child, so key order is start order.
 #[derive(Default)]
@@ -69,13 +24,7 @@ impl Children {
         let key = self.next_key;
         self.next_key += 1;
         self.by_id.insert(Arc::clone(blueprint.id()), key);
-        self.by_key.insert(
-            key,
-            Child {
-                blueprint,
-                life: Life::Stopped,
-            },
-        );
+        self.by_key.insert(key, Child::new(blueprint));
         key
     }
 
@@ -118,7 +67,7 @@ impl Children {
         Some((key, self.by_key.get(&key)?))
     }
 
-    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &Child> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Child> {
         self.by_key.values()
     }
 
@@ -126,44 +75,13 @@ impl Children {
     pub(super) fn keys(&self, range: (Bound<u64>, Bound<u64>)) -> Vec<u64> {
         self.by_key.range(range).map(|(key, _)| *key).collect()
     }
-
-    pub(super) fn infos(&self) -> Vec<ChildInfo> {
-        self.iter()
-            .map(|child| {
-                let info = &child.blueprint.info;
-                ChildInfo {
-                    id: Arc::clone(&info.id),
-                    state: child.state(),
-                    kind: info.kind,
-                    actor: info.actor,
-                }
-            })
-            .collect()
-    }
-
-    pub(super) fn counts(&self) -> ChildCounts {
-        let mut counts = ChildCounts {
-            specs: self.by_key.len(),
-            ..ChildCounts::default()
-        };
-        for child in self.iter() {
-            counts.active += usize::from(child.is_active());
-            match child.blueprint.info.kind {
-                ChildKind::Supervisor => counts.supervisors += 1,
-                ChildKind::Worker => counts.workers += 1,
-            }
-        }
-        counts
-    }
 }
 
 impl Drop for Children {
     /// A supervisor that is killed, or dies of a panic, takes its children with it: no orphans.
     fn drop(&mut self) {
         for child in self.by_key.values().rev() {
-            if let Life::Alive { control, .. } = &child.life {
-                control.send(Signal::Kill);
-            }
+            child.tell(Signal::Kill);
         }
     }
 }

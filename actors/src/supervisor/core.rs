@@ -12,7 +12,8 @@ use tokio::{
 };
 
 use super::{
-    children::{Children, Life},
+    child::{Child, Life},
+    children::Children,
     error::{DeleteChildError, RestartChildError, StartChildError, TerminateChildError},
     spec::{SupervisorSpec, check_child},
     strategy::{AfterExit, affected, after_exit, ends_supervisor},
@@ -23,6 +24,7 @@ use crate::{
     exit::ExitReason,
     intensity::RestartWindow,
     launch::{ChildExited, LaunchEnv, StartError, Started},
+    lending::Next,
     observer::Lineage,
     shutdown::{StopRequest, end_child},
 };
@@ -30,7 +32,7 @@ use crate::{
 const ALL: (Bound<u64>, Bound<u64>) = (Bound::Unbounded, Bound::Unbounded);
 
 /// The state of a supervisor that its operations work on.
-pub(super) struct Core {
+pub(crate) struct Core {
     pub(super) children: Children,
     pub(super) lineage: Lineage,
     spec: SupervisorSpec,
@@ -39,16 +41,6 @@ pub(super) struct Core {
     exits: Recipient<ChildExited>,
     /// Set by the actor while an operation is under way.
     stop: Rc<StopRequest>,
-}
-
-/// How a supervisor goes on after it dealt with an exit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Next {
-    GoOn,
-    /// A restart failed; try this child again, after what waits in the mailbox.
-    TryAgain(u64),
-    /// Too many restarts, or a significant child ended: stop the children and exit.
-    Exit,
 }
 
 impl Core {
@@ -196,12 +188,9 @@ impl Core {
     pub(super) async fn try_again(&mut self, key: u64) -> Next {
         // Whoever waits for a turn on this thread, to ask for an end of the attempts perhaps, gets it first.
         yield_now().await;
-        match self.children.get(key).map(|child| &child.life) {
-            Some(Life::Restarting(failure)) => {
-                let failure = failure.clone();
-                self.restart(key, &failure).await
-            }
-            _ => Next::GoOn,
+        match self.children.get(key).and_then(Child::failure) {
+            Some(failure) => self.restart(key, &failure).await,
+            None => Next::GoOn,
         }
     }
 
@@ -250,22 +239,9 @@ impl Core {
         });
         let incarnation = launched.incarnation;
         // From here on the child dies with the supervisor, even in the middle of its start.
-        self.children.set_life(
-            key,
-            Life::Alive {
-                control: Arc::clone(&launched.control),
-                incarnation,
-            },
-        );
-        let answer = match self.stop.or(launched.started).await {
-            Some(answer) => answer.unwrap_or(Err(StartError::ArbiterStopped)),
-            None => {
-                let (shutdown, limit) = (blueprint.info.shutdown, self.spec.kill_timeout);
-                end_child(&launched.control, shutdown, limit).await;
-                Err(StartError::SupervisorStopping)
-            }
-        };
-        match answer {
+        self.children.set_life(key, Life::of(&launched));
+        let (shutdown, limit) = (blueprint.info.shutdown, self.spec.kill_timeout);
+        match self.stop.or_started(launched, shutdown, limit).await {
             Ok(Started::Running) => {
                 self.lineage
                     .child_started(blueprint.id(), incarnation, restarted);
@@ -331,8 +307,7 @@ impl Core {
     }
 
     fn forget_if_temporary(&mut self, key: u64) {
-        let temporary =
-            |child: &super::children::Child| child.blueprint.info.restart == Restart::Temporary;
+        let temporary = |child: &Child| child.blueprint.info.restart == Restart::Temporary;
         if self.children.get(key).is_some_and(temporary) {
             self.children.remove(key);
         }

@@ -15,11 +15,12 @@ pub(super) enum AfterExit {
 }
 
 pub(super) fn after_exit(restart: Restart, reason: &ExitReason) -> AfterExit {
-    match restart {
-        Restart::Permanent => AfterExit::Restart,
-        Restart::Transient if reason.is_abnormal() => AfterExit::Restart,
-        Restart::Transient => AfterExit::Keep,
-        Restart::Temporary => AfterExit::Forget,
+    if restart.is_due_after(reason) {
+        AfterExit::Restart
+    } else if restart == Restart::Temporary {
+        AfterExit::Forget
+    } else {
+        AfterExit::Keep
     }
 }
 
@@ -70,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_significant_child_ends_a_supervisor_that_waits_for_all() {
+    fn auto_shutdown_and_the_other_significant_children_decide_about_the_supervisor() {
         assert!(!ends_supervisor(AutoShutdown::Never, false));
         assert!(ends_supervisor(AutoShutdown::AnySignificant, true));
         assert!(!ends_supervisor(AutoShutdown::AllSignificant, true));

@@ -7,7 +7,7 @@ use actix_otp::{CallError, CastError, ChildRef, ChildSpec, ExitReason, Restart, 
 
 use crate::{
     cast::{start, supervisor, which, workers},
-    support::{ExitWith, Journal, LoseReply, Panic, Ping, Worker, crash, paused, settle},
+    support::{ExitWith, Journal, Panic, Ping, Worker, crash, paused, settle},
 };
 
 fn died() -> ExitReason {
@@ -106,21 +106,6 @@ fn calls_queued_at_an_orderly_stop_learn_that_the_child_ended() {
             second,
             Err(CallError::Died(ExitReason::shutdown_with("upgrade")))
         );
-        root.shutdown().await;
-    });
-}
-
-#[test]
-fn a_task_that_loses_its_reply_costs_the_reply_and_not_the_child() {
-    paused(async {
-        let (spec, [child]) = workers(
-            supervisor(Strategy::OneForOne, 1),
-            &Journal::default(),
-            ["a"],
-        );
-        let root = start(spec).await;
-        assert_eq!(child.call(LoseReply).await, Err(CallError::NoReply));
-        assert_eq!(child.incarnation(), Some(1));
         root.shutdown().await;
     });
 }

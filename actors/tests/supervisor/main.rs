@@ -8,6 +8,7 @@ mod calls;
 mod cast;
 mod faults;
 mod intensity;
+mod lost_replies;
 mod random;
 mod restart;
 mod retry;

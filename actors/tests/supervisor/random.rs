@@ -1,135 +1,38 @@
-//! Ten thousand random things happen to a nested tree; after each of them its invariants hold.
+//! Ten thousand random things happen to nested trees; after each of them the invariants of the tree hold.
 //!
-//! The run is reproducible: one thread, a paused clock, a seed. `ACTIX_OTP_SEED` chooses another one.
+//! The trees live side by side, each on one thread with a paused clock and a seed of its own, so every life is
+//! reproducible. `ACTIX_OTP_SEED` chooses other ones.
+
+mod check;
+mod world;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+    thread::{self, Builder},
     time::Duration,
 };
 
-use actix::prelude::*;
 use actix_otp::{
-    CallError, ChildInfo, ChildKind, ChildRef, ChildSpec, ChildState, ExitReason, Init, Intensity,
-    Restart, Shutdown, Strategy, SupervisionEvent, SupervisionTree, SupervisorRef, SupervisorSpec,
+    ChildInfo, ChildKind, ChildRef, ChildSpec, ExitReason, Intensity, Restart, Shutdown, Strategy,
+    SupervisionEvent, SupervisorRef, SupervisorSpec,
 };
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
 
+use self::world::{Soul, World};
 use crate::support::{ExitWith, Panic, paused};
 
-const STEPS: usize = 10_000;
+const LIVES: usize = 4;
+
+const STEPS: usize = 2_500;
 
 const MOST_CHILDREN: usize = 40;
 
 /// Longer than anything in the tree may take to come to rest.
 const REST: Duration = Duration::from_millis(200);
 
-/// What all children of the test share.
-#[derive(Default)]
-struct World {
-    /// The children that exist, by id; one of them twice would be an orphan.
-    living: Mutex<Vec<Arc<str>>>,
-    /// How many starts of a child are still going to fail.
-    failures: Mutex<BTreeMap<Arc<str>, usize>>,
-    /// How often a child was restarted, and how often a supervisor gave up.
-    restarts: AtomicUsize,
-    give_ups: AtomicUsize,
-}
-
-impl World {
-    /// Uses up one failure of this child, if there is one left.
-    fn fails(&self, id: &str) -> bool {
-        let mut failures = self.failures.lock().expect("world");
-        let left = failures.get_mut(id).filter(|left| **left > 0);
-        left.map(|left| *left -= 1).is_some()
-    }
-
-    fn observe(&self, event: &SupervisionEvent) {
-        match event {
-            SupervisionEvent::ChildRestarted { .. } => &self.restarts,
-            SupervisionEvent::GaveUp { .. } => &self.give_ups,
-            _ => return,
-        }
-        .fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-/// A worker that exists in the world from its making to its drop.
-struct Soul {
-    id: Arc<str>,
-    world: Arc<World>,
-    stubborn: bool,
-}
-
-impl Soul {
-    fn spec(id: impl Into<Arc<str>>, world: &Arc<World>, stubborn: bool) -> ChildSpec<Self> {
-        let (id, world) = (id.into(), Arc::clone(world));
-        ChildSpec::try_new(Arc::clone(&id), move || {
-            if world.fails(&id) {
-                return Err("one failure less");
-            }
-            world.living.lock().expect("world").push(Arc::clone(&id));
-            let (id, world) = (Arc::clone(&id), Arc::clone(&world));
-            Ok(Init::Run(Self {
-                id,
-                world,
-                stubborn,
-            }))
-        })
-    }
-}
-
-impl Actor for Soul {
-    type Context = Context<Self>;
-
-    fn stopping(&mut self, _: &mut Context<Self>) -> Running {
-        if self.stubborn {
-            Running::Continue
-        } else {
-            Running::Stop
-        }
-    }
-}
-
-impl Drop for Soul {
-    fn drop(&mut self) {
-        let mut living = self.world.living.lock().expect("world");
-        let at = living.iter().position(|id| *id == self.id);
-        living.swap_remove(at.expect("it was made"));
-    }
-}
-
-#[derive(Debug, PartialEq, Message)]
-#[rtype(result = "Arc<str>")]
-struct WhoAreYou;
-
-impl Handler<WhoAreYou> for Soul {
-    type Result = MessageResult<WhoAreYou>;
-
-    fn handle(&mut self, _: WhoAreYou, _: &mut Context<Self>) -> Self::Result {
-        MessageResult(Arc::clone(&self.id))
-    }
-}
-
-impl Handler<Panic> for Soul {
-    type Result = ();
-
-    fn handle(&mut self, _: Panic, _: &mut Context<Self>) {
-        // Past the panic hook, which would print thousands of backtraces.
-        std::panic::resume_unwind(Box::new("told to panic"));
-    }
-}
-
-impl Handler<ExitWith> for Soul {
-    type Result = ();
-
-    fn handle(&mut self, ExitWith(reason): ExitWith, ctx: &mut Context<Self>) {
-        actix_otp::ExitContext::exit(ctx, reason);
-    }
-}
+/// How many children a supervisor has: all, those that run, workers, supervisors.
+type Counts = [usize; 4];
 
 /// The tree under test and every handle ever made on it.
 struct Trial {
@@ -137,8 +40,8 @@ struct Trial {
     world: Arc<World>,
     supervisors: Vec<SupervisorRef>,
     souls: BTreeMap<Arc<str>, ChildRef<Soul>>,
-    /// The highest incarnation seen of each child.
-    incarnations: BTreeMap<Arc<str>, u64>,
+    /// The last incarnation seen of each child, the highest so far, and its own children then.
+    seen: BTreeMap<Arc<str>, (u64, Counts)>,
     made: usize,
 }
 
@@ -149,7 +52,7 @@ impl Trial {
             world: Arc::default(),
             supervisors: Vec::new(),
             souls: BTreeMap::new(),
-            incarnations: BTreeMap::new(),
+            seen: BTreeMap::new(),
             made: 0,
         }
     }
@@ -297,78 +200,10 @@ impl Trial {
             }
         });
     }
-
-    /// What has to hold whenever the tree is at rest.
-    async fn check(&mut self, root: &SupervisorRef, step: usize) {
-        let answer = tokio::time::timeout(REST, root.tree()).await;
-        let tree = answer.unwrap_or_else(|_| panic!("the tree answers after step {step}"));
-        let mut listed = Vec::new();
-        let mut known = BTreeSet::new();
-        self.check_node(&tree, &mut listed, &mut known).await;
-        listed.sort();
-        let mut living = self.world.living.lock().expect("world").clone();
-        living.sort();
-        assert_eq!(living, listed, "who lives is who is listed as running");
-        // Handles on children that were deleted, or vanished with their supervisor, lead nowhere.
-        let running: BTreeSet<Arc<str>> = listed.into_iter().collect();
-        for (id, soul) in &self.souls {
-            assert_eq!(soul.is_running(), running.contains(id), "{id}");
-            if !soul.is_running() {
-                let answer = soul.call(WhoAreYou).await;
-                assert_eq!(answer, Err(CallError::NotRunning(WhoAreYou)), "{id}");
-            }
-        }
-        self.souls
-            .retain(|id, _| known.contains(id) || !id.starts_with("added"));
-    }
-
-    async fn check_node(
-        &mut self,
-        node: &SupervisionTree,
-        listed: &mut Vec<Arc<str>>,
-        known: &mut BTreeSet<Arc<str>>,
-    ) {
-        known.insert(Arc::clone(&node.id));
-        if let ChildState::Running { incarnation } = node.state {
-            let seen = self.incarnations.entry(Arc::clone(&node.id)).or_default();
-            assert!(*seen <= incarnation, "{} only grows", node.id);
-            *seen = incarnation;
-        }
-        assert_ne!(node.state, ChildState::Restarting, "{} is at rest", node.id);
-        let running = matches!(node.state, ChildState::Running { .. });
-        if let Some(soul) = self.souls.get(&node.id) {
-            if running {
-                assert_eq!(soul.call(WhoAreYou).await.as_ref(), Ok(&node.id));
-                listed.push(Arc::clone(&node.id));
-            }
-            return;
-        }
-        let by_id = |supervisor: &&SupervisorRef| *supervisor.id() == *node.id;
-        let supervisor = self.supervisors.iter().find(by_id).expect("known").clone();
-        assert_eq!(supervisor.is_running(), running, "{}", node.id);
-        let counts = supervisor.count_children().await;
-        let is_active = |child: &&SupervisionTree| child.state != ChildState::Stopped;
-        let is_worker = |child: &&SupervisionTree| self.souls.contains_key(&child.id);
-        let workers = node.children.iter().filter(is_worker).count();
-        assert_eq!(counts.specs, node.children.len(), "{}", node.id);
-        assert_eq!(
-            counts.active,
-            node.children.iter().filter(is_active).count()
-        );
-        assert_eq!(counts.workers, workers);
-        assert_eq!(counts.supervisors, node.children.len() - workers);
-        for child in &node.children {
-            Box::pin(self.check_node(child, listed, known)).await;
-        }
-    }
 }
 
-#[test]
-fn a_tree_keeps_its_invariants_through_ten_thousand_random_steps() {
-    let seed = match std::env::var("ACTIX_OTP_SEED") {
-        Ok(seed) => seed.parse().expect("a number"),
-        Err(_) => 20_261_121,
-    };
+/// What happens to one tree from its start to its end.
+fn live(seed: u64) {
     paused(async {
         let mut trial = Trial::new(seed);
         let root = trial.start().await;
@@ -386,5 +221,21 @@ fn a_tree_keeps_its_invariants_through_ten_thousand_random_steps() {
         assert!(trial.world.restarts.load(Ordering::SeqCst) > STEPS / 2);
         assert!(trial.world.give_ups.load(Ordering::SeqCst) > STEPS / 100);
         assert!(trial.world.living.lock().expect("world").is_empty());
+    });
+}
+
+#[test]
+fn a_tree_keeps_its_invariants_through_ten_thousand_random_steps() {
+    let seed = match std::env::var("ACTIX_OTP_SEED") {
+        Ok(seed) => seed.parse().expect("a number"),
+        Err(_) => 20_261_121,
+    };
+    thread::scope(|threads| {
+        for seed in (seed..).take(LIVES) {
+            // The name stands in the message of a panic.
+            let thread = Builder::new().name(format!("seed {seed}"));
+            let life = thread.spawn_scoped(threads, move || live(seed));
+            drop(life.expect("a thread"));
+        }
     });
 }

@@ -131,6 +131,18 @@ impl Handler<ExitWith> for Subject {
     }
 }
 
+/// An actor whose start is complete after a second.
+pub struct SlowStarter;
+
+impl Actor for SlowStarter {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        let ack = ctx.defer_start();
+        ctx.run_later(Duration::from_secs(1), |_, _| ack.ready());
+    }
+}
+
 /// A dynamic supervisor under a root.
 pub async fn start(spec: DynamicSupervisorSpec) -> (SupervisorRef, DynamicSupervisorRef) {
     let (child, handle) = spec.build("dynamic");
@@ -149,4 +161,9 @@ pub fn numbers(counts: ChildCounts) -> [usize; 4] {
         counts.supervisors,
         counts.workers,
     ]
+}
+
+/// The counts of a dynamic supervisor's children.
+pub async fn counts(children: &DynamicSupervisorRef) -> [usize; 4] {
+    numbers(children.count_children().await)
 }

@@ -24,6 +24,9 @@ use crate::{
 /// How many functions of a list a node is asked about at a time.
 const CHECKS_AT_A_TIME: usize = 16;
 
+/// How many functions of a list are read before others get their turn.
+const READ_AT_A_TIME: usize = 64;
+
 /// What a fetch needs.
 pub(super) struct Fetcher {
     pub(super) client: Arc<dyn NodeClient>,
@@ -150,7 +153,11 @@ impl Fetcher {
             version: version.map_or(FetchedVersion::Unknown, FetchedVersion::Known),
         };
         let mut valid = Vec::new();
-        for item in items {
+        for (index, item) in items.into_iter().enumerate() {
+            if index % READ_AT_A_TIME == READ_AT_A_TIME - 1 {
+                // The connections of all nodes live on this thread: held up by a long list, they would seem dead.
+                tokio::task::yield_now().await;
+            }
             let item = of_service(item, &service.service, node);
             list.named.extend(name(&item));
             match self.read(&item, service) {

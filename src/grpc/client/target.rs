@@ -64,6 +64,9 @@ impl Target {
             return Err(wrong("its port is none"));
         }
         let host = bare(authority.host()).to_owned();
+        if host.is_empty() {
+            return Err(wrong("it names no host"));
+        }
         match (uri.scheme_str(), encryption) {
             (Some("dns"), _) => {
                 let port = authority.port_u16();

@@ -3,7 +3,9 @@ use std::{
     net::TcpStream,
 };
 
-use actix_otp::{ArbiterPool, ChildRef, Placement, Strategy, SupervisorRef, SupervisorSpec};
+use actix_otp::{
+    ArbiterPool, ChildRef, Intensity, Placement, Strategy, SupervisorRef, SupervisorSpec,
+};
 
 use super::*;
 use crate::{clock::SystemClock, function::Functions, grpc::W3cTraceContext};
@@ -37,7 +39,9 @@ async fn open() -> World {
     let child = Door::child(Arc::clone(&plan));
     let door = child.child_ref();
     let arbiters = ArbiterPool::new(1).unwrap();
-    let tree = SupervisorSpec::new(Strategy::OneForOne).child(child);
+    let tree = SupervisorSpec::new(Strategy::OneForOne)
+        .intensity(Intensity::new(100, Duration::from_secs(1)))
+        .child(child);
     let tree = tree
         .start_on("root", Placement::Arbiter(arbiters.get(0)))
         .await

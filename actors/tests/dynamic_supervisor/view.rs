@@ -1,9 +1,5 @@
 //! What a dynamic supervisor tells of its children: counts, lists, specs, the tree, and events.
 
-#[path = "support/children.rs"]
-mod children;
-mod support;
-
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
@@ -13,10 +9,13 @@ use actix_otp::{
     ChildKind, ChildSpec, ChildState, DynamicSupervisorSpec, ExitReason, Intensity, Restart,
     Shutdown, Strategy, SupervisionEvent, SupervisorSpec,
 };
-use children::{OnStop, Start, Subject, numbers, start};
-use support::{Panic, paused, settle};
 
-const SUBJECT: &str = "dynamic_supervisor_view::children::Subject";
+use crate::{
+    children::{OnStop, Start, Subject, numbers, start},
+    support::{Panic, paused, settle},
+};
+
+const SUBJECT: &str = "dynamic_supervisor::children::Subject";
 
 #[test]
 fn counts_tell_supervisors_from_workers_and_take_in_children_without_a_spec() {

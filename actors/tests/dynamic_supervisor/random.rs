@@ -1,18 +1,17 @@
 //! A dynamic supervisor under random lives and racing threads: counts stay true, and nobody is left behind.
 
-#[path = "support/children.rs"]
-mod children;
-mod support;
-
 use std::{collections::HashMap, time::Duration};
 
 use actix_otp::{
     ArbiterPool, ChildRef, DynamicChild, DynamicSupervisorSpec, ExitReason, Intensity, Placement,
     Restart, StartDynamicError, Strategy as Restarts, SupervisorSpec,
 };
-use children::{OnStop, Subject, numbers, start};
 use proptest::prelude::*;
-use support::{ExitWith, Panic, paused, settle};
+
+use crate::{
+    children::{OnStop, Subject, numbers, start},
+    support::{ExitWith, Panic, paused, settle},
+};
 
 #[derive(Clone, Debug)]
 enum Step {

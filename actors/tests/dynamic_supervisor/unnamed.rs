@@ -1,23 +1,16 @@
-//! The contract of dynamic supervisors: starts from any thread, a limit, a parallel stop, no orphans.
-
-mod support;
+//! Children without a spec: starts from any thread, a limit, a parallel stop, no orphans.
 
 use std::time::Duration;
 
 use actix_otp::{
-    ArbiterPool, DynamicSupervisorRef, DynamicSupervisorSpec, ExitReason, Init, Placement,
-    Shutdown, StartDynamicError, StartError, Strategy, SupervisorRef, SupervisorSpec,
+    ArbiterPool, DynamicSupervisorSpec, ExitReason, Init, Placement, Shutdown, StartDynamicError,
+    StartError, Strategy, SupervisorSpec,
 };
-use support::{Journal, Panic, Ping, Worker, paused, settle};
 
-async fn start(spec: DynamicSupervisorSpec) -> (SupervisorRef, DynamicSupervisorRef) {
-    let (child, handle) = spec.build("dynamic");
-    let root = SupervisorSpec::new(Strategy::OneForOne)
-        .child(child)
-        .start("root")
-        .await;
-    (root.expect("the tree starts"), handle)
-}
+use crate::{
+    children::start,
+    support::{Journal, Panic, Ping, Worker, paused, settle},
+};
 
 fn worker(name: &'static str, journal: &Journal) -> impl FnOnce() -> Worker + Send + use<> {
     let journal = journal.clone();

@@ -1,0 +1,137 @@
+//! One child with a spec and where it stands, as both kinds of supervisor keep it.
+
+use std::sync::Arc;
+
+use actix::ResponseFuture;
+
+use super::messages::{ChildCounts, ChildInfo, ChildState, SupervisionTree};
+use crate::{
+    child_spec::{Blueprint, ChildKind},
+    control::{Control, Signal},
+    exit::ExitReason,
+    launch::Launched,
+};
+
+/// A child and where it stands.
+pub(crate) struct Child {
+    pub(crate) blueprint: Blueprint,
+    pub(crate) life: Life,
+}
+
+pub(crate) enum Life {
+    /// Not launched yet, or ended without a restart.
+    Stopped,
+    /// Its restart failed, for this reason, and will be tried again.
+    Restarting(ExitReason),
+    /// Launched, perhaps not yet acknowledged.
+    Alive {
+        control: Arc<Control>,
+        incarnation: u64,
+    },
+}
+
+impl Life {
+    /// That of a child whose start is under way.
+    pub(crate) fn of(launched: &Launched) -> Self {
+        Self::Alive {
+            control: Arc::clone(&launched.control),
+            incarnation: launched.incarnation,
+        }
+    }
+}
+
+impl Child {
+    pub(crate) fn new(blueprint: Blueprint) -> Self {
+        Self {
+            blueprint,
+            life: Life::Stopped,
+        }
+    }
+
+    /// Whether it runs at this moment: a child that ended may not have been heard of yet.
+    pub(crate) fn is_active(&self) -> bool {
+        matches!(&self.life, Life::Alive { control, .. } if control.exit_reason().is_none())
+    }
+
+    pub(crate) fn is_alive_as(&self, of: u64) -> bool {
+        matches!(self.life, Life::Alive { incarnation, .. } if incarnation == of)
+    }
+
+    /// Runs, or is being restarted: a significant child that is not there for good.
+    pub(super) fn is_significant_and_not_stopped(&self) -> bool {
+        self.blueprint.info.significant && !matches!(self.life, Life::Stopped)
+    }
+
+    /// Why its restart failed, where it waits for another attempt.
+    pub(crate) fn failure(&self) -> Option<ExitReason> {
+        match &self.life {
+            Life::Restarting(failure) => Some(failure.clone()),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn state(&self) -> ChildState {
+        match self.life {
+            Life::Stopped => ChildState::Stopped,
+            Life::Restarting(_) => ChildState::Restarting,
+            Life::Alive { incarnation, .. } => ChildState::Running { incarnation },
+        }
+    }
+
+    pub(crate) fn info(&self) -> ChildInfo {
+        let info = &self.blueprint.info;
+        ChildInfo {
+            id: Arc::clone(&info.id),
+            state: self.state(),
+            kind: info.kind,
+            actor: info.actor,
+        }
+    }
+
+    /// Sends a signal, if it is alive.
+    pub(crate) fn tell(&self, signal: Signal) {
+        if let Life::Alive { control, .. } = &self.life {
+            control.send(signal);
+        }
+    }
+
+    /// Waits for its end, if it is alive.
+    pub(crate) async fn exited(&self) {
+        if let Life::Alive { control, .. } = &self.life {
+            control.exited().await;
+        }
+    }
+}
+
+impl ChildCounts {
+    pub(crate) fn of<'a>(children: impl Iterator<Item = &'a Child>) -> Self {
+        let mut counts = Self::default();
+        for child in children {
+            counts.specs += 1;
+            counts.active += usize::from(child.is_active());
+            match child.blueprint.info.kind {
+                ChildKind::Supervisor => counts.supervisors += 1,
+                ChildKind::Worker => counts.workers += 1,
+            }
+        }
+        counts
+    }
+}
+
+/// The trees of children as they stand now, each with everything below it.
+///
+/// They are put together in a task of its own, so a nested supervisor that is busy delays nobody but the asker.
+pub(crate) fn trees<'a>(
+    children: impl Iterator<Item = &'a Child>,
+) -> ResponseFuture<Vec<SupervisionTree>> {
+    let children: Vec<_> = children
+        .map(|child| (child.blueprint.clone(), child.state()))
+        .collect();
+    Box::pin(async move {
+        let mut trees = Vec::with_capacity(children.len());
+        for (blueprint, state) in children {
+            trees.push(blueprint.tree(state).await);
+        }
+        trees
+    })
+}
