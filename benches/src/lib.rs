@@ -6,6 +6,7 @@ pub mod actors;
 mod comparison;
 pub mod engines;
 pub mod memory;
+pub mod remote;
 pub mod requests;
 mod table;
 
