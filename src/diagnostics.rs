@@ -40,7 +40,7 @@ mod statistics;
 pub use self::{
     cache::{CacheStatus, ServiceCache},
     call_flow::{CallFlow, CallFlows, CallbackRule, PermissionRule},
-    cluster::{ClusterView, ServiceNode},
+    cluster::{ClusterNode, ClusterView},
     health::{ComponentHealth, HealthReport, HealthStatus},
     pushed::PushedServicesStatus,
     rate_limits::{GlobalLimits, KeyStatus},

@@ -11,13 +11,13 @@ use crate::{config::ConfigTable, model::Nodes, text_table::TextTable};
 #[non_exhaustive]
 pub struct ClusterView {
     /// A line for each service and node, in this order.
-    pub nodes: Vec<ServiceNode>,
+    pub nodes: Vec<ClusterNode>,
 }
 
 /// One node of one service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct ServiceNode {
+pub struct ClusterNode {
     /// The service.
     pub service: String,
     /// The node's address; `local` for this process; `resolver` and its function where the nodes are asked for at each
@@ -50,7 +50,7 @@ impl ClusterView {
         }
         let nodes = counts
             .into_iter()
-            .map(|((service, node), configs)| ServiceNode {
+            .map(|((service, node), configs)| ClusterNode {
                 service,
                 node,
                 configs,
