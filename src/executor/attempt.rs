@@ -59,6 +59,7 @@ impl Attempts {
     ) -> Attempt<'a> {
         match &input.target {
             Target::Local if route.retries == 0 => self.local(route, input),
+            _ if route.retries == 0 => Attempt::Boxed(Box::pin(self.once(route, input, 0))),
             _ => Attempt::Boxed(Box::pin(self.with_retries(request_id, route, input))),
         }
     }
