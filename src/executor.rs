@@ -30,7 +30,10 @@ use std::{mem, pin::pin, sync::Arc, time::Duration};
 
 use actix::Recipient;
 use actix_otp::{ArbiterPool, DynamicSupervisorRef};
-use futures_util::future::{Either, select};
+use futures_util::{
+    FutureExt,
+    future::{Either, select},
+};
 use tokio::runtime::Handle;
 use tracing::Instrument;
 
@@ -174,9 +177,9 @@ impl Pipeline {
     }
 
     /// Answers a request; its later responses are in the reply.
-    pub(crate) async fn execute(&self, request: Request) -> Reply {
-        let answer = self.answer(request, Demand::default()).await;
-        answer.unwrap_or_else(Reply::from)
+    pub(crate) fn execute(&self, request: Request) -> impl Future<Output = Reply> + Send {
+        self.answer(request, Demand::default())
+            .map(|answer| answer.unwrap_or_else(Reply::from))
     }
 
     /// Answers a request; all responses go to the recipient, in order.
@@ -224,11 +227,21 @@ impl Pipeline {
         Reply::now(self.refuse(request_id, &error))
     }
 
-    async fn answer(&self, mut request: Request, demand: Demand) -> Result<Reply, Box<Refused>> {
-        let mut watch = Watch::start(self, &request);
-        let span = watch.span();
-        let answer = self.stages(&mut watch, &mut request, demand);
-        answer.instrument(span).await
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async function keeps the request twice, as it was given and as it is used"
+    )]
+    fn answer(
+        &self,
+        mut request: Request,
+        demand: Demand,
+    ) -> impl Future<Output = Result<Reply, Box<Refused>>> + Send {
+        async move {
+            let mut watch = Watch::start(self, &request);
+            let span = watch.span();
+            let answer = self.stages(&mut watch, &mut request, demand);
+            answer.instrument(span).await
+        }
     }
 
     async fn stages(
@@ -260,8 +273,7 @@ impl Pipeline {
         let result = match checked {
             Ok(target) => match accept(request, &route, target) {
                 Ok(input) => {
-                    let id = &request.request_id;
-                    self.invoke(id, route, input, after.as_ref(), demand.recipient)
+                    self.invoke(request, route, input, after.as_deref(), demand.recipient)
                         .await
                 }
                 Err(error) => Err(error.into()),
@@ -276,7 +288,7 @@ impl Pipeline {
             Err(NotBegun { error, is_told }) => {
                 let mut response = self.refuse(mem::take(&mut request.request_id), &error);
                 // What the recipient has got can no longer be changed.
-                if let Some(after) = after.as_ref().filter(|_| !is_told) {
+                if let Some(after) = after.as_deref().filter(|_| !is_told) {
                     response = after.apply(response).await;
                 }
                 watch.end(Some(&error));

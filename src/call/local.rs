@@ -29,6 +29,7 @@ pub(crate) mod contained;
 
 use std::{
     any::Any,
+    borrow::Borrow,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -38,6 +39,7 @@ use std::{
 use futures_core::future::BoxFuture;
 use futures_util::StreamExt;
 use thiserror::Error;
+use tokio::runtime::Handle;
 
 use self::contained::{Contained, contain};
 use crate::{
@@ -68,18 +70,19 @@ pub async fn call(
     clock: &Arc<dyn Clock>,
 ) -> Result<Outcome, CallError> {
     let limit = timeout.map(|timeout| (timeout, &**clock));
-    start(function, call, limit).await
+    let runtime = call.runtime.clone();
+    start(function, call, runtime, limit).await
 }
 
-/// Makes the future of a call, which is [polled](Running) by whoever waits for it; `limit` is its timeout and the clock
-/// that counts it.
-pub(crate) fn start<'c>(
+/// Makes the future of a call, which is [polled](Running) by whoever waits for it; `runtime` is that of the call, and
+/// `limit` its timeout and the clock that counts it.
+pub(crate) fn start<'c, R: Borrow<Handle>>(
     function: &dyn Function,
     call: Call,
+    runtime: R,
     limit: Option<(Duration, &'c dyn Clock)>,
-) -> Running<'c> {
-    let runtime = call.runtime.clone();
-    let call = match contain(&runtime, || function.call(call)) {
+) -> Running<'c, R> {
+    let call = match contain(runtime.borrow(), || function.call(call)) {
         Ok(future) => Ok(Contained::new(future, runtime)),
         Err(panic) => Err(Some(panic)),
     };
@@ -94,15 +97,17 @@ pub(crate) fn start<'c>(
 ///
 /// A type of its own and no `async fn`: it lives as long as the call, once for each open stream, and so it keeps nothing
 /// of what the call was made of.
-pub(crate) struct Running<'c> {
+pub(crate) struct Running<'c, R: Borrow<Handle>> {
     /// Or the text of the panic that kept it from being made, until it is told.
-    call: Result<Contained<BoxFuture<'static, Result<Outcome, FunctionError>>>, Option<String>>,
+    call: Result<Contained<CallFuture, R>, Option<String>>,
     limit: Option<(Duration, &'c dyn Clock)>,
     /// Armed when the call waits for the first time.
     timer: Option<Sleep>,
 }
 
-impl Future for Running<'_> {
+type CallFuture = BoxFuture<'static, Result<Outcome, FunctionError>>;
+
+impl<R: Borrow<Handle> + Unpin> Future for Running<'_, R> {
     type Output = Result<Outcome, CallError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

@@ -11,6 +11,7 @@ use std::{
     },
 };
 
+use hashbrown::DefaultHashBuilder;
 use parking_lot::Mutex;
 
 use self::key::{ApiKey, ApiKeyRef};
@@ -71,7 +72,8 @@ const LOOKS: usize = 3;
 /// A change of one API is one insertion. One of several APIs is a step: each set is put in place with the one before it
 /// still visible, and then all of them are shown at once, by the number of steps that have been taken.
 pub(crate) struct ConfigTable {
-    apis: papaya::HashMap<ApiKey, Arc<Versions>>,
+    /// Only configs bring keys in, so the hash need not withstand clients who try to make them collide.
+    apis: papaya::HashMap<ApiKey, Arc<Versions>, DefaultHashBuilder>,
     /// Writers take turns, so that none overwrites what another has just added.
     writing: Mutex<()>,
     /// How many steps have been taken.
@@ -84,7 +86,7 @@ pub(crate) struct ConfigTable {
 impl ConfigTable {
     pub(crate) fn new(functions: Arc<Functions>, allowlist: Allowlist, limits: Limits) -> Self {
         Self {
-            apis: papaya::HashMap::new(),
+            apis: papaya::HashMap::default(),
             writing: Mutex::new(()),
             steps: AtomicU64::new(0),
             functions,

@@ -21,13 +21,17 @@ pub(super) struct AfterHook {
 
 impl AfterHook {
     /// `None` where the config has no after hook, which costs nothing.
-    pub(super) fn of(hooks: &Arc<Hooks>, route: &Arc<Route>, request: &Request) -> Option<Self> {
+    pub(super) fn of(
+        hooks: &Arc<Hooks>,
+        route: &Arc<Route>,
+        request: &Request,
+    ) -> Option<Box<Self>> {
         route.config.after_execute.as_ref()?;
-        Some(Self {
+        Some(Box::new(Self {
             hooks: Arc::clone(hooks),
             route: Arc::clone(route),
             request: request.clone(),
-        })
+        }))
     }
 
     /// What the hook makes of the response; in a box, for few requests meet a hook.

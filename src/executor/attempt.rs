@@ -4,11 +4,10 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use futures_core::future::BoxFuture;
-use futures_util::FutureExt;
+use futures_util::{FutureExt, TryFutureExt, future};
 use serde_json::Value;
 use tokio::runtime::Handle;
 
@@ -18,7 +17,7 @@ use crate::{
     clock::Clock,
     config::Route,
     diagnostics::{Count, Counters},
-    function::{Call, Outcome, RequestInfo, StreamHandle},
+    function::{Call, Function, Outcome, RequestInfo, StreamHandle},
     node::{NodeClient, NodeSelector},
     request_error::RequestError,
     telemetry::{ExecutorEvent, Family, Reason, RequestTags, Telemetry},
@@ -128,29 +127,29 @@ impl Attempts {
             (None, Some(timeout)) => Some((timeout, &*self.clock)),
             _ => None,
         };
-        self.start(route, input, limit)
+        match self.prepare(route, input) {
+            Ok((function, call)) => {
+                Attempt::Local(local::start(function, call, &self.runtime, limit))
+            }
+            Err(error) => Attempt::Refused(Some(error)),
+        }
     }
 
-    fn start<'c>(
+    fn prepare<'r>(
         &self,
-        route: &Route,
+        route: &'r Route,
         input: Input,
-        limit: Option<(Duration, &'c dyn Clock)>,
-    ) -> Attempt<'c> {
+    ) -> Result<(&'r dyn Function, Call), RequestError> {
         let Some(function) = &route.function else {
             let mfa = &route.config.mfa;
             let (module, function) = (mfa.module.clone(), mfa.function.clone());
-            return Attempt::Refused(Some(RequestError::NoFunction { module, function }));
+            return Err(RequestError::NoFunction { module, function });
         };
         let mut call = Call::new(input.args, input.info, self.runtime.clone());
-        if let Some(names) = &route.arg_names {
-            call = call.with_arg_names(Arc::clone(names));
-        }
-        if route.config.request_info {
-            call = call.with_appended_info();
-        }
+        call.set_arg_names(route.arg_names.clone());
+        call.append_info = route.config.request_info;
         call.stream = input.stream;
-        Attempt::Local(local::start(&**function, call, limit))
+        Ok((&**function, call))
     }
 
     /// The same as [`run`](Self::run) for a stream, which outlives the request.
@@ -162,7 +161,13 @@ impl Attempts {
     ) -> BoxFuture<'static, Result<Outcome, RequestError>> {
         if route.retries == 0 && matches!(input.target, Target::Local) {
             // Once it is made it needs neither the route nor us: what waits for long is small.
-            return self.start(&route, input, None).boxed();
+            return match self.prepare(&route, input) {
+                Ok((function, call)) => {
+                    let call = local::start(function, call, self.runtime.clone(), None);
+                    call.map_err(RequestError::from).boxed()
+                }
+                Err(error) => future::ready(Err(error)).boxed(),
+            };
         }
         let attempts = Arc::clone(self);
         async move { attempts.run(&request_id, &route, input).await }.boxed()
@@ -171,7 +176,7 @@ impl Attempts {
 
 /// A call under way, its retries included.
 pub(super) enum Attempt<'a> {
-    Local(local::Running<'a>),
+    Local(local::Running<'a, &'a Handle>),
     /// Not even begun; the reason is there until it is told.
     Refused(Option<RequestError>),
     Boxed(BoxFuture<'a, Result<Outcome, RequestError>>),

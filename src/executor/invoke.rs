@@ -1,6 +1,6 @@
 //! Stage 6 in the way the config's response mode asks for (SPEC section 7).
 
-use std::{future::poll_fn, sync::Arc};
+use std::{future::poll_fn, mem, sync::Arc};
 
 use actix::Recipient;
 use futures_util::FutureExt;
@@ -17,7 +17,7 @@ use crate::{
     config::Route,
     diagnostics::Count,
     function::{Outcome, stream_channel},
-    model::{Response, ResponseType},
+    model::{Request, Response, ResponseType},
     request_error::RequestError,
     respond,
     response_sink::ResponseSink,
@@ -28,16 +28,20 @@ use crate::{
 impl Pipeline {
     pub(super) async fn invoke(
         &self,
-        request_id: &str,
+        request: &mut Request,
         route: Arc<Route>,
         input: Input,
         after: Option<&AfterHook>,
         recipient: Option<Recipient<Response>>,
     ) -> Result<Reply, NotBegun> {
+        let request_id = request.request_id.as_str();
         match route.config.response_type {
             ResponseType::Sync => {
                 let outcome = self.attempts.run(request_id, &route, input).await;
-                let mut response = Response::sync(request_id, outcome.and_then(single)?);
+                let value = outcome.and_then(single)?;
+                // Nobody asks for it after this.
+                let request_id = mem::take(&mut request.request_id);
+                let mut response = Response::sync(request_id, value);
                 if let Some(after) = after {
                     response = after.apply(response).await;
                 }

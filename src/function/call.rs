@@ -84,6 +84,11 @@ impl Call {
         name_at(self.arg_names.as_deref(), self.args.len(), index)
     }
 
+    /// As [`with_arg_names`](Self::with_arg_names), in place: a call is large, and moved about with each request.
+    pub(crate) fn set_arg_names(&mut self, names: Option<Arc<[String]>>) {
+        self.arg_names = names;
+    }
+
     pub(super) fn take_arg_names(&mut self) -> Option<Arc<[String]>> {
         self.arg_names.take()
     }

@@ -2,6 +2,7 @@
 
 use std::{
     any::Any,
+    borrow::Borrow,
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
@@ -51,15 +52,16 @@ fn discard(payload: Box<dyn Any + Send>) {
 
 /// A future or stream of foreign code, contained in every poll and in its drop.
 ///
-/// It is dropped as soon as it is done, so that what it holds is free before its answer is used.
-pub(crate) struct Contained<T> {
+/// It is dropped as soon as it is done, so that what it holds is free before its answer is used. Whoever outlives it may lend
+/// it the runtime.
+pub(crate) struct Contained<T, R: Borrow<Handle> = Handle> {
     /// `None` once it is done, has panicked, or is being dropped.
     inner: Option<T>,
-    runtime: Handle,
+    runtime: R,
 }
 
-impl<T> Contained<T> {
-    pub(crate) fn new(inner: T, runtime: Handle) -> Self {
+impl<T, R: Borrow<Handle>> Contained<T, R> {
+    pub(crate) fn new(inner: T, runtime: R) -> Self {
         Self {
             inner: Some(inner),
             runtime,
@@ -68,7 +70,7 @@ impl<T> Contained<T> {
 
     /// The runtime, for what this future answered with.
     pub(super) fn runtime(&self) -> Handle {
-        self.runtime.clone()
+        self.runtime.borrow().clone()
     }
 }
 
@@ -81,14 +83,14 @@ fn finish<T>(inner: &mut Option<T>) {
     }
 }
 
-impl<R> Contained<BoxFuture<'static, R>> {
+impl<O, R: Borrow<Handle>> Contained<BoxFuture<'static, O>, R> {
     /// Polls the future; the error is the text of a panic. It must not be polled again after that.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, String>> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<O, String>> {
         let Some(future) = &mut self.inner else {
             return Poll::Pending;
         };
         // Looked for once, for the poll and the drop.
-        let _entered = with_runtime(&self.runtime);
+        let _entered = with_runtime(self.runtime.borrow());
         let answer = match caught(|| future.as_mut().poll(cx)) {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(answer)) => Ok(answer),
@@ -122,10 +124,10 @@ impl Stream for Contained<BoxStream<'static, Result<Value, FunctionError>>> {
     }
 }
 
-impl<T> Drop for Contained<T> {
+impl<T, R: Borrow<Handle>> Drop for Contained<T, R> {
     fn drop(&mut self) {
         if self.inner.is_some() {
-            let _entered = with_runtime(&self.runtime);
+            let _entered = with_runtime(self.runtime.borrow());
             finish(&mut self.inner);
         }
     }
