@@ -260,7 +260,7 @@ async fn a_wrong_secret_is_a_refusal_and_none_is_no_client() {
     );
     let none = GrpcClient::new(&GrpcSettings::default(), Handle::current());
     let error = none.unwrap_err().to_string();
-    assert_eq!(error, "grpc.cluster_secret is needed to call others");
+    assert_eq!(error, "grpc.cluster_secret is needed");
 }
 
 #[tokio::test]

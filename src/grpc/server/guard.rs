@@ -5,6 +5,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::{Duration, Instant},
 };
 
 use tokio::sync::watch;
@@ -124,7 +125,8 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        request.extensions_mut().insert(Arrival::now());
         if let Some(status) = self.refusal(&request) {
             return Box::pin(std::future::ready(Ok(status.into_http())));
         }
@@ -134,6 +136,21 @@ where
             name_oversize(&mut answer);
             Ok(answer)
         })
+    }
+}
+
+/// When a call came in, which is when tonic begins to watch its `grpc-timeout`.
+#[derive(Clone, Copy)]
+pub(super) struct Arrival(Instant);
+
+impl Arrival {
+    fn now() -> Self {
+        Self(Instant::now())
+    }
+
+    /// How long ago that was.
+    pub(super) fn elapsed(self) -> Duration {
+        self.0.elapsed()
     }
 }
 

@@ -7,7 +7,7 @@ use futures_util::{StreamExt, stream};
 use tonic::{Request, Response, Status, async_trait, metadata::MetadataMap};
 use tracing::{Instrument, Span, field::Empty};
 
-use super::{DoorPlan, wire};
+use super::{DoorPlan, guard::Arrival, wire};
 use crate::{
     clock::{Clock, within},
     config::ReceiverRef,
@@ -51,7 +51,7 @@ impl Node for NodeHandler {
         &self,
         request: Request<InvokeRequest>,
     ) -> Result<Response<InvokeReply>, Status> {
-        let left = wire::time_left(request.metadata())?;
+        let left = time_left(&request)?;
         let invoke = request.get_ref();
         let span = tracing::info_span!(
             "gen_api.node.invoke",
@@ -72,7 +72,7 @@ impl Node for NodeHandler {
         &self,
         request: Request<InvokeRequest>,
     ) -> Result<Response<Items>, Status> {
-        let left = wire::time_left(request.metadata())?;
+        let left = time_left(&request)?;
         let invoke = request.get_ref();
         let span = tracing::info_span!(
             "gen_api.node.invoke_stream",
@@ -93,7 +93,7 @@ impl Node for NodeHandler {
         &self,
         request: Request<PermissionRequest>,
     ) -> Result<Response<PermissionReply>, Status> {
-        let left = wire::time_left(request.metadata())?;
+        let left = time_left(&request)?;
         let span = tracing::info_span!("gen_api.node.check_permission", trace_id = Empty);
         let caller = extract(&*self.trace, request.metadata(), &span);
         let (callback, asked) = wire::permission(request.into_inner())?;
@@ -107,7 +107,7 @@ impl Node for NodeHandler {
         &self,
         request: Request<FunctionCall>,
     ) -> Result<Response<InvokeReply>, Status> {
-        let left = wire::time_left(request.metadata())?;
+        let left = time_left(&request)?;
         let function = wire::function_call(request.into_inner())?;
         let called = self.core.get_config(&function, left).await;
         wire::invoke_reply(called, self.max_message_bytes).map(Response::new)
@@ -117,7 +117,7 @@ impl Node for NodeHandler {
         &self,
         request: Request<FunctionCall>,
     ) -> Result<Response<InvokeReply>, Status> {
-        let left = wire::time_left(request.metadata())?;
+        let left = time_left(&request)?;
         let function = wire::function_call(request.into_inner())?;
         let called = self.core.config_version(&function, left).await;
         wire::invoke_reply(called, self.max_message_bytes).map(Response::new)
@@ -192,7 +192,7 @@ impl GatewayHandler {
 #[async_trait]
 impl Gateway for GatewayHandler {
     async fn push(&self, request: Request<PushRequest>) -> Result<Response<PushReply>, Status> {
-        let left = wire::time_left(request.metadata())?;
+        let left = time_left(&request)?;
         let span = tracing::info_span!("gen_api.gateway.push", trace_id = Empty);
         let caller = extract(&*self.trace, request.metadata(), &span);
         let PushRequest {
@@ -231,6 +231,14 @@ async fn in_time<T>(
 }
 
 /// The trace that a call belongs to.
+/// The time left for a call, less what has passed since it came in.
+fn time_left<T>(request: &Request<T>) -> Result<Option<Duration>, Status> {
+    let arrival = request.extensions().get::<Arrival>();
+    let passed = arrival.map_or(Duration::ZERO, |arrival| arrival.elapsed());
+    let left = wire::time_left(request.metadata())?;
+    Ok(left.map(|left| left.saturating_sub(passed)))
+}
+
 fn extract(trace: &dyn TraceContext, headers: &MetadataMap, span: &Span) -> Option<TraceParent> {
     let get = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     trace.extract(&get, span)
