@@ -58,6 +58,8 @@ impl Held {
                 async move {
                     asked.notify_one();
                     release.notified().await;
+                    // Once released it holds nobody: the puller's own round may have asked too.
+                    release.notify_one();
                     let listed: Vec<_> = names.iter().map(|name| function(name)).collect();
                     serde_json::to_value(listed).map_err(io::Error::other)
                 }
