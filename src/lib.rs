@@ -82,6 +82,9 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), warn(clippy::expect_used, clippy::unwrap_used))]
 
+#[cfg(any(feature = "channel", feature = "grpc"))]
+#[allow(dead_code, reason = "the doors take it next")]
+mod admission;
 #[cfg(test)]
 mod any_json;
 mod api;
