@@ -1,14 +1,13 @@
 //! Runs one actix actor to its end and says why it ended.
 //!
 //! actix polls an actor as a bare task: a panic kills the task, the caller learns only that the mailbox closed, and
-//! hooks run on poisoned state while the stack unwinds. The [`Driver`] owns the actor's future instead: it polls under
-//! `catch_unwind`, obeys a [`Control`], drops the actor without hooks after a panic or a kill, and reports each step to an
+//! hooks run on poisoned state while the stack unwinds. The [`Driver`] owns the actor's future instead: it catches panics,
+//! obeys a [`Control`], drops the actor without hooks after a panic or a kill, and reports each step to an
 //! [`Attendant`]. This is the only module that uses `actix::dev`.
 
 use std::{
     cell::{Cell, RefCell},
     future::Future,
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
     task::{Context as TaskContext, Poll},
@@ -22,6 +21,7 @@ use actix::{
 use crate::{
     control::{Control, Orders, Signal},
     exit::ExitReason,
+    panics::{catch_panic, drop_caught},
 };
 
 /// Who is told about the steps of a driven actor.
@@ -96,7 +96,7 @@ where
         // An actor without any address stops by itself; this one lasts until the first poll has handed out others.
         let _first_addr = (starts && !actor.ctx().connected()).then(|| actor.address());
         let scope = Scope::enter(starts.then(|| Arc::clone(&self.control)));
-        let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(actor).poll(cx)));
+        let polled = catch_panic(|| Pin::new(actor).poll(cx));
         let notes = scope.leave();
         if starts {
             self.phase = Phase::Started;
@@ -110,7 +110,7 @@ where
             }
         }
         match polled {
-            Err(payload) => Some(ExitReason::from_panic(&*payload)),
+            Err(panicked) => Some(panicked.into()),
             Ok(Poll::Ready(())) => Some(self.reason_for_stop()),
             Ok(Poll::Pending) => {
                 if self.actor.as_mut()?.ctx().state() == ActorState::Running {
@@ -145,10 +145,7 @@ where
         if let Some(mut actor) = self.actor.take() {
             // After an orderly stop this changes nothing; otherwise it keeps the hooks from running on drop.
             actor.ctx().terminate();
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(actor))) {
-                let panic = ExitReason::from_panic(&*payload);
-                tracing::error!(%panic, "an actor panicked while it was dropped");
-            }
+            drop_caught("an actor", || drop(actor));
         }
         self.attendant.exited(&reason, self.phase == Phase::Started);
         self.control.set_exited(reason);

@@ -11,7 +11,7 @@
 //! assert_eq!(ExitReason::error("disk full").to_string(), "error: disk full");
 //! ```
 
-use std::{any::Any, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 /// Why an actor ended.
 ///
@@ -54,11 +54,6 @@ impl ExitReason {
     pub fn is_abnormal(&self) -> bool {
         !matches!(self, Self::Normal | Self::Shutdown | Self::ShutdownWith(_))
     }
-
-    /// The reason for a caught panic; takes what `catch_unwind` returned.
-    pub(crate) fn from_panic(payload: &(dyn Any + Send)) -> Self {
-        Self::Panicked(panic_message(payload).into())
-    }
 }
 
 impl fmt::Display for ExitReason {
@@ -73,16 +68,6 @@ impl fmt::Display for ExitReason {
             Self::ArbiterStopped => f.write_str("its arbiter stopped"),
             Self::NotRunning => f.write_str("not running"),
         }
-    }
-}
-
-fn panic_message(payload: &(dyn Any + Send)) -> &str {
-    if let Some(text) = payload.downcast_ref::<&'static str>() {
-        text
-    } else if let Some(text) = payload.downcast_ref::<String>() {
-        text
-    } else {
-        "a panic whose payload is no text"
     }
 }
 
@@ -106,19 +91,5 @@ mod tests {
         ];
         assert!(wanted.iter().all(|reason| !reason.is_abnormal()));
         assert!(abnormal.iter().all(ExitReason::is_abnormal));
-    }
-
-    #[test]
-    fn a_panic_reason_carries_the_message_whatever_its_type() {
-        let of = |payload: Box<dyn Any + Send>| ExitReason::from_panic(&*payload).to_string();
-        assert_eq!(of(Box::new("static")), "panicked: static");
-        assert_eq!(
-            of(Box::new(String::from("formatted"))),
-            "panicked: formatted"
-        );
-        assert_eq!(
-            of(Box::new(7_u8)),
-            "panicked: a panic whose payload is no text"
-        );
     }
 }

@@ -1,9 +1,6 @@
 //! Starting one incarnation of a child on its arbiter: what a supervisor and a [`ChildSpec`](crate::ChildSpec) agree on.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-};
+use std::{mem, sync::Arc};
 
 use actix::{Actor, AsyncContext, Context, Message, Recipient};
 use tokio::sync::oneshot;
@@ -14,6 +11,7 @@ use crate::{
     driver::Driver,
     exit::ExitReason,
     observer::Lineage,
+    panics::{catch_panic, drop_caught},
     placement::Placement,
     slot::{Slot, SlotAttendant},
 };
@@ -159,8 +157,8 @@ impl<A: Actor<Context = Context<A>>> Launcher<A> {
             let _ = started.send(Err(StartError::Exited(ExitReason::Killed)));
             return;
         }
-        let made = catch_unwind(AssertUnwindSafe(|| (self.factory)(&lineage)))
-            .unwrap_or_else(|payload| Err(StartError::Exited(ExitReason::from_panic(&*payload))));
+        let made = catch_panic(|| (self.factory)(&lineage))
+            .unwrap_or_else(|panicked| Err(StartError::Exited(panicked.into())));
         let actor = match made {
             Ok(Init::Run(actor)) => actor,
             Ok(Init::Ignore) => {
@@ -193,5 +191,13 @@ impl<A: Actor<Context = Context<A>>> Launcher<A> {
             notice,
         );
         actix_rt::spawn(Driver::new(actor, context, control, attendant));
+    }
+}
+
+impl<A: Actor> Drop for Launcher<A> {
+    /// The factory may own values of any type, and the last one to let go of it may be the supervisor.
+    fn drop(&mut self) {
+        let factory = mem::replace(&mut self.factory, Box::new(|_| Ok(Init::Ignore)));
+        drop_caught("a factory", || drop(factory));
     }
 }

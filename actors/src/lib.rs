@@ -67,6 +67,7 @@
 //! | [`Monitor`], [`Down`], [`ExitReason`] | hearing of an end, and why |
 //! | [`ExitContext`] | what an actor itself can say: the reason of its exit, when its start is complete |
 //! | [`ArbiterPool`], [`Placement`] | the threads, and who runs where |
+//! | [`catch_panic`], [`CatchPanic`] | what keeps a panic of foreign code in, for whoever runs such code as well |
 //! | [`Observer`], [`SupervisionTree`] | events of a tree (as `tracing` events too), and how it stands now |
 //!
 //! What callers see and when, the order of things, stop against kill, and the limits: [`guarantees`].
@@ -87,6 +88,7 @@ mod launch;
 mod lending;
 mod monitor;
 mod observer;
+mod panics;
 mod partition_supervisor;
 mod placement;
 mod registry;
@@ -109,6 +111,7 @@ pub use self::{
     launch::Init,
     monitor::{Down, Monitor},
     observer::{Observer, SupervisionEvent},
+    panics::{CatchPanic, Panicked, catch_panic},
     partition_supervisor::{PartitionSupervisorRef, PartitionSupervisorSpec},
     placement::{ArbiterPool, Placement},
     registry::{Address, AlreadyRegistered, Duplicate, DuplicateRegistry, Registry, Unique},

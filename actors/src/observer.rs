@@ -1,12 +1,8 @@
 //! Telemetry of a tree: what happened to which child, for an [`Observer`] and as `tracing` events.
 
-use std::{
-    fmt,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-};
+use std::{fmt, sync::Arc};
 
-use crate::exit::ExitReason;
+use crate::{exit::ExitReason, panics::catch_panic};
 
 /// Something a supervisor did or saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -176,8 +172,9 @@ impl Lineage {
             return;
         };
         let event = event(Arc::clone(&self.path));
-        if catch_unwind(AssertUnwindSafe(|| observer.observe(&event))).is_err() {
-            tracing::error!(?event, "an observer of supervision events panicked");
+        if let Err(panic) = catch_panic(|| observer.observe(&event)) {
+            let panic = panic.text();
+            tracing::error!(?event, panic, "an observer of supervision events panicked");
         }
     }
 }

@@ -1,10 +1,6 @@
 //! One child without a spec: its handle, its start, and its place in the table.
 
-use std::{
-    fmt,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-};
+use std::{fmt, sync::Arc};
 
 use actix::{Actor, Addr, Context, dev::channel};
 use tokio::sync::oneshot;
@@ -18,6 +14,7 @@ use crate::{
     driver::{Attendant, Driver},
     exit::ExitReason,
     launch::{Init, StartError, StartResult, Started},
+    panics::catch_panic,
 };
 
 /// A running temporary child.
@@ -110,8 +107,7 @@ impl<A: Actor<Context = Context<A>>> Newborn<A> {
     }
 
     fn make_and_run(mut self, factory: impl FnOnce() -> Result<Init<A>, ExitReason>) {
-        let made = catch_unwind(AssertUnwindSafe(factory))
-            .unwrap_or_else(|payload| Err(ExitReason::from_panic(&*payload)));
+        let made = catch_panic(factory).unwrap_or_else(|panicked| Err(panicked.into()));
         match made {
             Ok(Init::Run(actor)) => self.run(actor),
             Ok(Init::Ignore) => self.end(&ExitReason::Normal, Ok(Started::Ignored)),

@@ -25,6 +25,7 @@ use crate::{
     control::{Control, Signal},
     exit::ExitReason,
     observer::Lineage,
+    panics::drop_caught,
     placement::ArbiterPool,
 };
 
@@ -86,7 +87,8 @@ impl Nursery {
         let (home, mut starts) = mpsc::unbounded_channel::<Start>();
         actix_rt::spawn(async move {
             while let Some(start) = starts.recv().await {
-                start();
+                // What a child was given before it ran may panic when it is dropped.
+                drop_caught("a child that did not run", start);
             }
         });
         self.home.store(Some(Arc::new(home)));

@@ -19,6 +19,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::oneshot;
 
 use super::Address;
+use crate::panics::drop_caught;
 
 /// One registration.
 pub(super) struct Entry<T, V> {
@@ -214,7 +215,10 @@ where
         };
         if let Some((_owner, record)) = record {
             for (key, ids) in &record.keys {
-                self.remove_entries(key, ids);
+                // A value that panics when it is dropped must not keep the other keys.
+                drop_caught("a value of a registry", || {
+                    self.remove_entries(key, ids);
+                });
             }
         }
     }

@@ -3,8 +3,7 @@
 use std::{
     any::type_name,
     future::{Future, poll_fn},
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::{Pin, pin},
+    pin::pin,
     sync::Arc,
     task::Poll,
 };
@@ -16,6 +15,7 @@ use crate::{
     driver::Attendant,
     dynamic_supervisor::{Nursery, Place, Position, StartDynamicError},
     exit::ExitReason,
+    panics::{CatchPanic, drop_caught},
 };
 
 /// Takes the result of a task, or the reason why there is none.
@@ -24,7 +24,7 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, ExitReason>>;
 /// A task that was admitted and still has to run.
 pub(super) struct Run<F: Future> {
     // The future comes first: it is dropped before its end is reported.
-    future: F,
+    future: CatchPanic<F>,
     report: Report<F::Output>,
 }
 
@@ -43,6 +43,7 @@ pub(super) fn admit<F: Future>(
         began: false,
         ended: false,
     };
+    let future = CatchPanic::new(future);
     Ok((control, Run { future, report }))
 }
 
@@ -64,28 +65,14 @@ impl<F: Future> Run<F> {
                 Signal::Kill => return Poll::Ready(Err(ExitReason::Killed)),
             }
             report.begin();
-            poll_caught(future.as_mut(), cx)
+            match future.as_mut().as_pin_mut() {
+                Some(future) => future.poll(cx).map_err(ExitReason::from),
+                None => Poll::Pending,
+            }
         })
         .await;
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| future.set(None))) {
-            let panic = ExitReason::from_panic(&*payload);
-            tracing::error!(%panic, "a task panicked while it was dropped");
-        }
+        future.set(None);
         report.end(outcome);
-    }
-}
-
-fn poll_caught<F: Future>(
-    future: Pin<&mut Option<F>>,
-    cx: &mut std::task::Context<'_>,
-) -> Poll<Result<F::Output, ExitReason>> {
-    let Some(future) = future.as_pin_mut() else {
-        return Poll::Pending;
-    };
-    match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
-        Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
-        Ok(Poll::Pending) => Poll::Pending,
-        Err(payload) => Poll::Ready(Err(ExitReason::from_panic(&*payload))),
     }
 }
 
@@ -115,7 +102,7 @@ impl<T> Report<T> {
         self.control.set_exited(reason);
         if let Some(reply) = self.reply.take() {
             // Nobody need be waiting any more.
-            let _ = reply.send(outcome);
+            drop_caught("the result of a task", || drop(reply.send(outcome)));
         }
     }
 }

@@ -9,6 +9,7 @@ mod cast;
 mod faults;
 mod intensity;
 mod lost_replies;
+mod panics;
 mod random;
 mod restart;
 mod retry;
