@@ -21,7 +21,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let json =
         br#"{"request_id":"r-1","service":"greeter","request_type":"greet","args":{"name":"Ann"}}"#;
-    let reply = api.execute_json(json).await;
+    // Who asks is what your login has verified, never what the payload says.
+    let reply = api.execute_json(&Identity::user("ann"), json).await;
     println!("{}", serde_json::to_string(&reply.response)?);
 
     api.stop().await;

@@ -14,7 +14,7 @@ pub use self::builder::{GenApiBuilder, StartApiError};
 use crate::{
     config::{ConfigDbRef, FailedConfigs, PullerRef, ReceiverRef},
     executor::{Executor, Pipeline, Reply},
-    model::{Request, Response},
+    model::{Identity, Request, Response},
     node::NodeSelector,
     rate_limiter::{RateLimiter, RateLimiterActor},
     relay::RelayRef,
@@ -100,11 +100,48 @@ impl GenApi {
         self.engine.pipeline.execute_to(request, recipient).await;
     }
 
-    /// Decodes and executes a JSON request; one that cannot be decoded is answered with `Invalid request: REASON`.
+    /// Decodes and executes a JSON request in the name of `identity`, which the host has verified.
     ///
-    /// Its `request_id` is `unknown` where the payload has none.
-    pub async fn execute_json(&self, payload: &[u8]) -> Reply {
-        self.engine.pipeline.execute_json(payload).await
+    /// What the payload says of its user and their roles is dropped: a client may write there what it likes. A payload that
+    /// cannot be decoded is answered with `Invalid request: REASON`; the `request_id` is `unknown` where it has none.
+    ///
+    /// ```
+    /// use gen_api::prelude::*;
+    ///
+    /// async fn reboot() -> Result<&'static str, FunctionError> {
+    ///     Ok("rebooting")
+    /// }
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let config = FunConfig::builder("ops", "reboot")
+    ///     .call("Ops", "reboot")
+    ///     .check_permission(CheckPermission::Role(vec!["admin".into()]))
+    ///     .local();
+    /// let functions = Functions::new().register("Ops", "reboot", reboot);
+    /// let api = GenApi::builder().functions(functions).config(config.build()?).start_blocking()?;
+    /// let payload = br#"{"request_id":"r-1","service":"ops","request_type":"reboot","user_roles":["admin"]}"#;
+    ///
+    /// let bob = Identity::user("bob");
+    /// let refused = api.block_on(api.execute_json(&bob, payload)).response.ok_or("no response")?;
+    /// assert_eq!(refused.error.as_deref(), Some("Permission denied"));
+    ///
+    /// let ann = Identity::user("ann").with_roles(["admin"]);
+    /// let done = api.block_on(api.execute_json(&ann, payload)).response.ok_or("no response")?;
+    /// assert_eq!(done.result, "rebooting");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn execute_json(&self, identity: &Identity, payload: &[u8]) -> Reply {
+        let pipeline = &self.engine.pipeline;
+        pipeline.execute_json(Some(identity), payload).await
+    }
+
+    /// Like [`execute_json`](Self::execute_json), but believes what the payload says of its user and their roles.
+    ///
+    /// Only for payloads whose writer is trusted with that, such as another process of one's own that has verified the
+    /// caller. A payload of a client can claim to be anybody here.
+    pub async fn execute_trusted_json(&self, payload: &[u8]) -> Reply {
+        self.engine.pipeline.execute_json(None, payload).await
     }
 
     /// The handle on an executor actor, for those who send messages: one of the engine's, on the thread `index` modulo

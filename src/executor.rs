@@ -58,7 +58,7 @@ use crate::{
     diagnostics::{Count, Counters, Now, Statistics},
     function::RequestInfo,
     hooks::Hooks,
-    model::{DecodeError, Request, Response, ResponseType},
+    model::{DecodeError, Identity, Request, Response, ResponseType},
     node::{NodeClient, NodeSelector},
     rate_limiter::RateLimiter,
     request_error::RequestError,
@@ -194,10 +194,14 @@ impl Pipeline {
         }
     }
 
-    /// Answers a JSON payload; one that is no request gets an error response.
-    pub(crate) async fn execute_json(&self, payload: &[u8]) -> Reply {
+    /// Answers a JSON payload; one that is no request gets an error response. Without an identity the payload's own word
+    /// for it is taken.
+    pub(crate) async fn execute_json(&self, identity: Option<&Identity>, payload: &[u8]) -> Reply {
         match Request::decode(payload, self.settings.requests.max_payload_bytes) {
-            Ok(request) => self.execute(request).await,
+            Ok(request) => match identity {
+                Some(identity) => self.execute(request.with_identity(identity)).await,
+                None => self.execute(request).await,
+            },
             Err(error) => Reply::now(self.undecodable(payload, &error)),
         }
     }

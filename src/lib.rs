@@ -37,6 +37,7 @@
 //! | say which function answers what | [`FunConfig`](model::FunConfig), [`config`] |
 //! | change configs while requests run | [`GenApi::config_db`] |
 //! | declare and check arguments | [`arguments`] |
+//! | say who asks, as you have verified it | [`Identity`](model::Identity), [`GenApi::execute_json`] |
 //! | say who may call | [`permission`], [`CheckPermission`](model::CheckPermission) |
 //! | limit how often clients call | [`rate_limiter`], [`GenApi::rate_limiter`] |
 //! | see and change requests and responses on their way | [`hooks`] |
@@ -140,7 +141,7 @@ pub mod prelude {
         Execute, GenApi, Reply, Settings,
         arguments::{ArgDeclaration, ArgType},
         function::{FunctionError, Functions, RequestInfo, State, StreamHandle},
-        model::{FunConfig, Request, Response},
+        model::{CheckPermission, FunConfig, Identity, Request, Response},
     };
 }
 

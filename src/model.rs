@@ -12,6 +12,7 @@
 
 pub mod connection;
 pub mod fun_config;
+pub mod identity;
 pub mod invalid_config;
 pub mod push_config;
 pub mod push_outcome;
@@ -27,6 +28,7 @@ pub use fun_config::{
     CheckPermission, ChooseNodeMode, FunConfig, FunConfigBuilder, Mfa, Nodes, ResponseType, Retry,
     Timeout,
 };
+pub use identity::Identity;
 pub use invalid_config::{Fault, InvalidConfig};
 pub use push_config::{PushConfig, PushToken};
 pub use push_outcome::{PushOptions, PushOutcome, SkipReason, Verification};

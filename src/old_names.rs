@@ -5,7 +5,7 @@
 //!
 //! | PhoenixGenApi | here |
 //! |---|---|
-//! | `Executor.execute!`, `execute_params!` | [`api.execute(request)`](GenApi::execute), [`api.execute_json(bytes)`](GenApi::execute_json); message [`Execute`] |
+//! | `Executor.execute!`, `execute_params!` | [`api.execute(request)`](GenApi::execute), [`api.execute_json(identity, bytes)`](GenApi::execute_json); message [`Execute`] |
 //! | `execute_with_timeout!` | [`api.execute_with_timeout(request, duration)`](GenApi::execute_with_timeout) |
 //! | `check_rate_limit(request)` | [`api.rate_limiter()`](GenApi::rate_limiter)[`.check(&request)`](RateLimiter::check); message [`Check`] to [`api.rate_limiter_actor()`](GenApi::rate_limiter_actor) |
 //! | `check_rate_limit(key, scope, kind)` | [`.check_key(..)`](RateLimiter::check_key); message [`CheckKey`] |

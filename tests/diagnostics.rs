@@ -467,7 +467,7 @@ async fn statistics_count_requests_by_outcome_retries_and_streams() {
             .await;
     }
     let _ = driving(&clock, api.execute(Request::new("r", "svc", "retried"))).await;
-    let _ = api.execute_json(b"no request").await;
+    let _ = api.execute_trusted_json(b"no request").await;
     let abandoned = api
         .execute(Request::new("r", "svc", "waits"))
         .now_or_never();

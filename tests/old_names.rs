@@ -16,8 +16,8 @@ use gen_api::{
     connection::{Connection, Outlet, PushError},
     function::{FunctionError, Functions, StreamHandle},
     model::{
-        CheckPermission, FunConfig, Mfa, Nodes, PushConfig, PushOptions, PushOutcome, Request,
-        Response, ServiceConfig, Verification,
+        CheckPermission, FunConfig, Identity, Mfa, Nodes, PushConfig, PushOptions, PushOutcome,
+        Request, Response, ServiceConfig, Verification,
     },
     node::Address,
     permission,
@@ -161,7 +161,8 @@ async fn executor() {
     let pong = Some(Response::sync("r", "pong"));
     assert_eq!(api.execute(request("ping")).await.response, pong);
     let json = br#"{"request_id":"r","service":"svc","request_type":"ping"}"#;
-    assert_eq!(api.execute_json(json).await.response, pong);
+    let answered = api.execute_json(&Identity::anonymous(), json).await;
+    assert_eq!(answered.response, pong);
     let minute = std::time::Duration::from_secs(60);
     let limited = api.execute_with_timeout(request("ping"), minute).await;
     assert_eq!(limited.response, pong);

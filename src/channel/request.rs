@@ -90,24 +90,24 @@ impl RequestEvent {
     }
 
     fn request(&self, payload: &[u8], session: &Session) -> Result<Request, Box<RequestAnswer>> {
-        let mut request = self
-            .api
-            .decode(payload)
-            .map_err(|error| Box::new(self.undecodable(payload, &error)))?;
+        let decoded = self.api.decode(payload);
         if self.require_verified_user_id && session.user_id().is_none() {
-            let push = respond::unauthenticated(request.request_id);
+            let push = respond::unauthenticated(match decoded {
+                Ok(request) => request.request_id,
+                Err(error) => respond::request_id_of(payload, &error),
+            });
             return Err(Box::new(RequestAnswer {
                 reply: Err(push.error.clone().unwrap_or_default()),
                 push: Some(push),
                 later: None,
             }));
         }
-        if self.override_user_id {
-            request.user_id = session.user_id().map(str::to_owned);
+        let mut request = decoded.map_err(|error| Box::new(self.undecodable(payload, &error)))?;
+        let claimed = request.user_id.take();
+        request = request.with_identity(session.identity());
+        if !self.override_user_id {
+            request.user_id = claimed;
         }
-        let known = session.user_id().is_some() || !session.roles().is_empty();
-        request.user_roles = known.then(|| session.roles().to_vec());
-        request.ip_address = session.ip_address().map(str::to_owned);
         Ok(request)
     }
 

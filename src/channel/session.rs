@@ -6,6 +6,7 @@ use actix_web::http::header::HeaderMap;
 use serde_json::{Map, Value, json};
 
 use super::Params;
+use crate::model::Identity;
 
 /// What a client connects with, for the callback that verifies it.
 #[derive(Clone, Debug)]
@@ -34,11 +35,9 @@ impl Connect {
 /// Requests take user id, roles and address from here, never from their payloads (SPEC section 20).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Session {
-    user_id: Option<String>,
-    roles: Vec<String>,
+    identity: Identity,
     assigns: Map<String, Value>,
     socket_id: Option<String>,
-    ip_address: Option<String>,
 }
 
 impl Session {
@@ -51,17 +50,13 @@ impl Session {
     /// A connection of this user; an empty id counts as none.
     #[must_use]
     pub fn user(user_id: impl Into<String>) -> Self {
-        Self {
-            user_id: Some(user_id.into()),
-            ..Self::default()
-        }
+        Identity::user(user_id).into()
     }
 
     /// The same with the roles of the user; empty ones are dropped.
     #[must_use]
     pub fn with_roles<R: Into<String>>(mut self, roles: impl IntoIterator<Item = R>) -> Self {
-        let roles = roles.into_iter().map(Into::into);
-        self.roles = roles.filter(|role| !role.is_empty()).collect();
+        self.identity = self.identity.with_roles(roles);
         self
     }
 
@@ -85,20 +80,26 @@ impl Session {
     /// the address of the peer.
     #[must_use]
     pub fn with_ip_address(mut self, ip_address: impl Into<String>) -> Self {
-        self.ip_address = Some(ip_address.into());
+        self.identity = self.identity.with_ip_address(ip_address);
         self
+    }
+
+    /// Who the connection belongs to: the user, roles and address of all its requests.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     /// The verified user; an empty id counts as none.
     #[must_use]
     pub fn user_id(&self) -> Option<&str> {
-        self.user_id.as_deref().filter(|id| !id.is_empty())
+        self.identity.user_id()
     }
 
     /// The roles of the user.
     #[must_use]
     pub fn roles(&self) -> &[String] {
-        &self.roles
+        self.identity.roles()
     }
 
     /// What the connect callback has left for the callbacks of the channels.
@@ -116,16 +117,26 @@ impl Session {
     /// The address of the client.
     #[must_use]
     pub fn ip_address(&self) -> Option<&str> {
-        self.ip_address.as_deref()
+        self.identity.ip_address()
     }
 
     /// What the callback has left open is filled in from the connection.
     pub(crate) fn complete(mut self, peer_addr: Option<SocketAddr>) -> Self {
         self.socket_id
             .get_or_insert_with(|| uuid::Uuid::from_u128(rand::random()).to_string());
-        let address = || peer_addr.map(|peer| peer.ip().to_string());
-        self.ip_address = self.ip_address.or_else(address);
-        self
+        match (self.identity.ip_address(), peer_addr) {
+            (None, Some(peer)) => self.with_ip_address(peer.ip().to_string()),
+            _ => self,
+        }
+    }
+}
+
+impl From<Identity> for Session {
+    fn from(identity: Identity) -> Self {
+        Self {
+            identity,
+            ..Self::default()
+        }
     }
 }
 

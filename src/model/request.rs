@@ -34,13 +34,14 @@ pub struct Request {
     pub request_type: String,
     /// Which service is meant. Required, not empty.
     pub service: String,
-    /// On whose behalf; a door that has a verified session writes it from there.
+    /// On whose behalf. From a payload it is the client's own word: a door writes it from the verified
+    /// [`Identity`](super::Identity).
     pub user_id: Option<String>,
     /// From which device.
     pub device_id: Option<String>,
     /// The version of the function; none, `""` and `"0.0.0"` ask for the latest.
     pub version: Option<String>,
-    /// The roles of the user, none of them empty; `None` where nothing is known of them, which is not the same as
+    /// The roles of the user, from the same source as the user, none of them empty; `None` where nothing is known of them, which is not the same as
     /// a user without roles to whoever reads the request, though both hold no role.
     pub user_roles: Option<Vec<String>>,
     /// The arguments by name.
@@ -78,7 +79,8 @@ impl Request {
 
     /// Reads a JSON payload: first its size, then its shape, then the required fields (SPEC section 2).
     ///
-    /// Unknown fields are ignored, null counts as absent, roles that are no texts are dropped.
+    /// Unknown fields are ignored, null counts as absent, roles that are no texts are dropped. User and roles are those that
+    /// the payload claims: [`with_identity`](Self::with_identity) puts in the verified ones.
     ///
     /// # Errors
     /// [`DecodeError`], which names the fields at fault.

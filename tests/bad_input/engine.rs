@@ -175,7 +175,8 @@ pub(crate) fn request_id_of(payload: &[u8]) -> String {
 }
 
 pub(crate) fn ask(api: &GenApi, payload: &[u8]) -> Vec<Response> {
-    let responses = api.block_on(async { api.execute_json(payload).await.collect().await });
+    // As from a door that trusts its clients: more of what they send reaches the engine.
+    let responses = api.block_on(async { api.execute_trusted_json(payload).await.collect().await });
     judge(&responses, &request_id_of(payload));
     responses
 }

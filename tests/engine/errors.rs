@@ -14,7 +14,7 @@ use gen_api::{
     arguments::ArgType,
     clock::ManualClock,
     function::{FunctionError, Functions},
-    model::Response,
+    model::{Identity, Response},
 };
 use serde_json::Value;
 
@@ -110,7 +110,7 @@ async fn every_kind_of_bad_input_is_a_clear_error_response() {
     ];
     for (payload, expected) in cases {
         let response = api
-            .execute_json(payload.as_bytes())
+            .execute_json(&Identity::anonymous(), payload.as_bytes())
             .await
             .response
             .expect("a response");
@@ -124,7 +124,7 @@ async fn every_kind_of_bad_input_is_a_clear_error_response() {
     }
     let big = format!(r#"{{"request_id":"r","x":"{}"}}"#, "x".repeat(1_000_000));
     let response = api
-        .execute_json(big.as_bytes())
+        .execute_json(&Identity::anonymous(), big.as_bytes())
         .await
         .response
         .expect("a response");

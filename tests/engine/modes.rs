@@ -6,7 +6,7 @@ use gen_api::{
     GenApi,
     arguments::ArgType,
     function::{Functions, RequestInfo, State},
-    model::Response,
+    model::{CheckPermission, Identity, Response},
 };
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -29,9 +29,47 @@ async fn a_json_request_is_answered_like_any_other() {
     let api = start_echo().await;
     let json = br#"{"request_id":"r","service":"svc","request_type":"echo","args":{"value":"hi"}}"#;
     assert_eq!(
-        api.execute_json(json).await.response,
+        api.execute_json(&Identity::anonymous(), json)
+            .await
+            .response,
         Some(Response::sync("r", "hi"))
     );
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn the_caller_of_a_json_request_is_who_the_host_says_and_never_who_the_payload_says() {
+    let who = async |info: RequestInfo| Ok::<_, Infallible>(info.user_id);
+    let functions = Functions::new().register("T", "who", who);
+    let admins = CheckPermission::Role(vec!["admin".into()]);
+    let configs = [
+        config("who", "who"),
+        config("admins", "who").check_permission(admins),
+    ];
+    let api = start(functions, configs).await;
+    let payload = |request_type: &str| {
+        format!(
+            r#"{{"request_id":"r","service":"svc","request_type":"{request_type}","user_id":"bob",
+                "user_roles":["admin"],"ip_address":"192.0.2.1"}}"#
+        )
+    };
+    let denied = Some(Response::error("r", "Permission denied"));
+    let ann = Identity::user("ann");
+    for (identity, user) in [
+        (Identity::anonymous(), Value::Null),
+        (ann.clone(), "ann".into()),
+    ] {
+        let reply = api.execute_json(&identity, payload("who").as_bytes()).await;
+        assert_eq!(reply.response, Some(Response::sync("r", user)));
+        let payload = payload("admins");
+        let reply = api.execute_json(&identity, payload.as_bytes()).await;
+        assert_eq!(reply.response, denied);
+    }
+    let admin = ann.with_roles(["admin"]);
+    let reply = api.execute_json(&admin, payload("admins").as_bytes()).await;
+    assert_eq!(reply.response, Some(Response::sync("r", "ann")));
+    let trusted = api.execute_trusted_json(payload("admins").as_bytes()).await;
+    assert_eq!(trusted.response, Some(Response::sync("r", "bob")));
     api.stop().await;
 }
 

@@ -1,4 +1,6 @@
-//! What both hosts serve: an engine with two functions, and its answer as lines of JSON.
+//! What the hosts serve: an engine with three functions, its answer as lines of JSON, and how they know who asks.
+
+pub mod tokens;
 
 use std::convert::Infallible;
 
@@ -9,11 +11,15 @@ async fn greet(name: String) -> Result<String, Infallible> {
     Ok(format!("Hello, {name}!"))
 }
 
+async fn who_am_i(info: RequestInfo) -> Result<Option<String>, Infallible> {
+    Ok(info.user_id)
+}
+
 async fn countdown(from: u32) -> Result<impl Stream<Item = Result<u32, Infallible>>, Infallible> {
     Ok(stream::iter((1..=from).rev().map(Ok)))
 }
 
-/// Starts the engine that both hosts embed.
+/// Starts the engine that the hosts embed.
 ///
 /// # Errors
 ///
@@ -21,14 +27,19 @@ async fn countdown(from: u32) -> Result<impl Stream<Item = Result<u32, Infallibl
 pub async fn start_engine() -> Result<GenApi, Box<dyn std::error::Error>> {
     let functions = Functions::new()
         .register("Demo", "greet", greet)
+        .register("Demo", "who_am_i", who_am_i)
         .register_stream("Demo", "countdown", countdown);
     let greet = FunConfig::builder("demo", "greet").call("Demo", "greet");
+    let who_am_i = FunConfig::builder("demo", "who_am_i")
+        .call("Demo", "who_am_i")
+        .check_permission(CheckPermission::AnyAuthenticated);
     let countdown = FunConfig::builder("demo", "countdown")
         .call("Demo", "countdown")
         .stream();
     Ok(GenApi::builder()
         .functions(functions)
         .config(greet.arg("name", ArgType::String).local().build()?)
+        .config(who_am_i.local().build()?)
         .config(countdown.arg("from", ArgType::Num).local().build()?)
         .start()
         .await?)

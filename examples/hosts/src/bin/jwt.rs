@@ -13,46 +13,19 @@ use actix_web::{App, HttpServer};
 use gen_api::channel::{
     Channel, ChannelEndpoint, ChannelEndpointRef, Connect, Denied, Session, StartEndpointError,
 };
-use gen_api_hosts::start_engine;
-use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
-use serde::Deserialize;
+use gen_api_hosts::{
+    start_engine,
+    tokens::{Verifier, secret},
+};
 
-/// What the tokens say; that they have not expired is checked with them.
-#[derive(Deserialize)]
-struct Claims {
-    sub: String,
-    #[serde(default)]
-    roles: Vec<String>,
-}
-
-/// Reads tokens that were signed with one secret, by one algorithm: a token's own word for it does not count.
-struct Verifier {
-    key: DecodingKey,
-    validation: Validation,
-}
-
-impl Verifier {
-    fn new(secret: &str) -> Self {
-        let mut validation = Validation::new(Algorithm::HS256);
-        validation.set_audience(&["gen_api"]);
-        validation.set_required_spec_claims(&["aud", "exp", "sub"]);
-        Self {
-            key: DecodingKey::from_secret(secret.as_bytes()),
-            validation,
-        }
-    }
-
-    fn verify(&self, connect: &Connect) -> Result<Session, Denied> {
-        let token = connect.token.as_deref();
-        let token = token.or_else(|| connect.params.text("token"));
-        let token = token.ok_or("a token is needed")?;
-        let verified = decode::<Claims>(token, &self.key, &self.validation);
-        let claims = verified.map_err(|error| error.to_string())?.claims;
-        // One name for all connections of the user, so that they can be ended when he is locked out.
-        let name = format!("user:{}", claims.sub);
-        let session = Session::user(claims.sub).with_roles(claims.roles);
-        Ok(session.with_socket_id(name))
-    }
+fn session(verifier: &Verifier, connect: &Connect) -> Result<Session, Denied> {
+    let token = connect.token.as_deref();
+    let token = token.or_else(|| connect.params.text("token"));
+    let token = token.ok_or("a token is needed")?;
+    let identity = verifier.verify(token).map_err(|error| error.to_string())?;
+    // One name for all connections of the user, so that they can be ended when he is locked out.
+    let name = format!("user:{}", identity.user_id().unwrap_or_default());
+    Ok(Session::from(identity).with_socket_id(name))
 }
 
 async fn start_endpoint(
@@ -62,7 +35,7 @@ async fn start_endpoint(
     let verifier = Verifier::new(secret);
     ChannelEndpoint::new(engine)
         .on_connect(move |connect| {
-            let session = verifier.verify(&connect);
+            let session = session(&verifier, &connect);
             async move { session }
         })
         .channel("api:*", Channel::new())
@@ -72,7 +45,7 @@ async fn start_endpoint(
 
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let secret = std::env::var("JWT_SECRET").map_err(|_| "set JWT_SECRET to a long random text")?;
+    let secret = secret()?;
     let engine = start_engine().await?;
     let endpoint = start_endpoint(&engine, &secret).await?;
     HttpServer::new(move || App::new().configure(endpoint.mount("/socket")))
@@ -91,7 +64,7 @@ mod tests {
         http::StatusCode,
         test::{TestRequest, call_service, init_service},
     };
-    use jsonwebtoken::{EncodingKey, Header, encode};
+    use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
     use serde_json::{Value, json};
 
     use super::*;
@@ -163,7 +136,7 @@ mod tests {
         let (sender, sessions) = std::sync::mpsc::channel();
         let endpoint = ChannelEndpoint::new(&engine)
             .on_connect(move |connect| {
-                let session = verifier.verify(&connect);
+                let session = session(&verifier, &connect);
                 let sent = sender.send(session.clone());
                 async move {
                     sent.map_err(|_| "nobody looks")?;
