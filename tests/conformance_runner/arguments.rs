@@ -17,9 +17,10 @@ pub(crate) fn judge(case: &Case) -> Result<(), String> {
     let arg_types: Option<BTreeMap<String, ArgDeclaration>> = optional(&case.given, "arg_types")?;
     let arg_orders: ArgOrders = field(&case.given, "arg_orders")?;
     let limits: Option<Limits> = optional(&case.given, "limits")?;
-    let args: Map<String, Value> = field(&case.when, "args")?;
+    // Null arguments are none, as in a payload.
+    let args: Option<Map<String, Value>> = field(&case.when, "args")?;
     let result = arguments::convert(
-        args,
+        args.unwrap_or_default(),
         &arg_types.unwrap_or_default(),
         &arg_orders,
         &limits.unwrap_or_default(),

@@ -3,7 +3,8 @@
 use std::future::Future;
 
 use gen_api::{
-    GenApi, Settings, model::FunConfig, rate_limiter::RateLimitConfig, worker_pool::PoolSettings,
+    GenApi, Settings, config::AddError, model::FunConfig, rate_limiter::RateLimitConfig,
+    worker_pool::PoolSettings,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -37,15 +38,12 @@ struct Given {
 /// Starts an engine with the configs and settings of `given`, and the functions of the harness.
 pub(crate) async fn start(given: &Map<String, Value>, harness: &Harness) -> Result<GenApi, String> {
     let settings = settings(optional(given, "settings")?.unwrap_or_default())?;
-    let mut configs = Vec::new();
-    for config in field::<Vec<Value>>(given, "configs")? {
-        configs.push(FunConfig::from_value(config).map_err(|error| error.to_string())?);
-    }
-    let builder = GenApi::builder()
-        .functions(harness.functions())
-        .configs(configs);
+    let builder = GenApi::builder().functions(harness.functions());
     let started = builder.settings(settings).start().await;
     let api = started.map_err(|error| error.to_string())?;
+    for config in field::<Vec<Value>>(given, "configs")? {
+        add(&api, config).await?;
+    }
     let disabled: Vec<(String, String, Option<String>)> =
         optional(given, "disabled")?.unwrap_or_default();
     for (service, request_type, version) in disabled {
@@ -56,6 +54,17 @@ pub(crate) async fn start(given: &Map<String, Value>, harness: &Harness) -> Resu
         switched.map_err(|error| format!("{service}/{request_type}: {error}"))?;
     }
     Ok(api)
+}
+
+/// Adds a config; one that the engine refuses as invalid is absent.
+async fn add(api: &GenApi, config: Value) -> Result<(), String> {
+    let Ok(config) = FunConfig::from_value(config) else {
+        return Ok(());
+    };
+    match api.config_db().add(config).await {
+        Ok(()) | Err(AddError::Invalid(_)) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn settings(given: Given) -> Result<Settings, String> {

@@ -17,6 +17,7 @@ use super::{
     case::{Case, field, json, only_keys, optional},
     compare::{compare_value, unordered},
     engine::block_on,
+    harness::Harness,
     remote::{Remote, Remotes},
 };
 
@@ -62,7 +63,7 @@ async fn play(case: &Case, way: Way) -> Result<(), String> {
     compare_value("results", &expected.into(), &results.into())
 }
 
-/// An engine without functions of its own.
+/// An engine with the resolvers of the harness.
 struct Gateway {
     api: GenApi,
     clock: ManualClock,
@@ -80,7 +81,9 @@ impl Gateway {
         }
         #[allow(unused_mut, reason = "it is changed with the feature `grpc`")]
         let mut settings = settings(&optional(given, "settings")?.unwrap_or_default())?;
-        let builder = GenApi::builder().clock(Arc::new(clock.clone()));
+        let builder = GenApi::builder()
+            .clock(Arc::new(clock.clone()))
+            .functions(Harness::default().functions());
         #[cfg(feature = "grpc")]
         let mut wire = None;
         let builder = match way {

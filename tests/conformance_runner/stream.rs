@@ -129,7 +129,7 @@ impl Play {
                 let stopped = self.api.stop_stream(&read::<String>(value)?);
                 self.stop_results.push(match stopped {
                     Ok(()) => "ok".into(),
-                    Err(_) => json!({ "error": "not_found" }),
+                    Err(_) => "not_found".into(),
                 });
                 return Ok(());
             }
