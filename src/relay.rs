@@ -1,8 +1,10 @@
 //! The relay: groups of users who send each other messages through the gateway (SPEC section 21).
 //!
-//! A member of a group is a user with the [connection](crate::connection) that he joined over. A message to a group is
-//! pushed to the connection of every member who is active or muted, the sender included, and all of them get the
-//! messages of a group in the same order.
+//! A member of a group is a user with the [connection](crate::connection) that he joined over, and those that were
+//! [attached](RelayRef::attach) since: the windows and devices of one user. A message to a group is pushed to all
+//! connections of every member who is active or muted, the sender included, and all of them get the messages of a group in
+//! the same order. The sender's own message comes after the reply to the request that sent it, where the door says in
+//! which order they leave.
 //!
 //! ```
 //! use gen_api::{GenApi, connection::{Connection, Outlet, PushError}, model::{Request, Response}};
@@ -41,6 +43,7 @@
 //! |---|---|---|---|
 //! | `Relay.create` | `create_group` | `group_id`, `group_type` | `"ok"` |
 //! | `Relay.join` | `join_group` | `group_id` | `{"joined": "active"}` or `{"joined": "pending"}` |
+//! | `Relay.attach` | `attach_to_group` | `group_id` | as `Relay.join`, also for a member |
 //! | `Relay.leave` | `leave_group` | `group_id` | `"ok"` |
 //! | `Relay.accept` | `accept_member` | `group_id`, `user_id` | `"ok"` |
 //! | `Relay.mute` | `mute_member` | `group_id`, `user_id` | `"ok"` |
@@ -63,7 +66,9 @@
 //! - `Relay.info` of a public group is for everybody; of the others for active and muted members only, since anybody may ask
 //!   to join. `Relay.delete` is for admins who are not muted; a group without one goes when it has stood empty.
 //! - A waiting member counts as a member: a group with one is not empty.
-//! - A member whose connection is full misses the message and stays; one whose connection is gone leaves.
+//! - `Relay.join` refuses a user who is a member over another connection; `Relay.attach` adds the connection. A member
+//!   leaves when his last connection ends, or, with all of them, when he asks to.
+//! - A member whose connections are full misses the message and stays; one whose last connection is gone leaves.
 //! - An outlet that panics counts as gone.
 //! - The order is one for each group. Who sends to two groups finds no common order in them.
 //! - How much clients can make the relay hold is bounded by [`RelaySettings`]. Empty groups count until their time is over,
@@ -92,8 +97,8 @@ use serde_json::Value;
 
 pub use self::{
     actor::{
-        AcceptMember, CreateGroup, DeleteGroup, GetGroupInfo, JoinGroup, LeaveGroup, MuteMember,
-        Relay, SendMessage, SweepGroups, UnmuteMember,
+        AcceptMember, AttachToGroup, CreateGroup, DeleteGroup, GetGroupInfo, JoinGroup, LeaveGroup,
+        MuteMember, Relay, SendMessage, SweepGroups, UnmuteMember,
     },
     error::{RelayError, SendError},
     functions::{MODULE, configs},
@@ -119,7 +124,7 @@ pub struct RelayRef {
 pub struct Sent {
     /// How many members it was for, the sender included.
     pub recipients: usize,
-    /// How many of them it did not reach: their connections were full or gone.
+    /// How many of them it did not reach: all their connections were full or gone.
     pub missed: usize,
 }
 
@@ -172,7 +177,25 @@ impl RelayRef {
         self.table.join(group_id, user_id, connection).await
     }
 
-    /// Ends a membership; nothing is pushed to it after this returns.
+    /// Has a user hear a group over `connection`: joins as [`join`](Self::join) does, or adds the connection to those that a
+    /// member has, whatever his status. A member leaves when the last of them ends.
+    ///
+    /// For further windows of a user, and for callbacks that enrol the client they are called for.
+    ///
+    /// # Errors
+    ///
+    /// [`RelayError`]: there is no such group, it is full, the user id is not valid, the member has too many connections,
+    /// the connection holds too many memberships or has ended.
+    pub async fn attach(
+        &self,
+        group_id: &str,
+        user_id: &str,
+        connection: Connection,
+    ) -> Result<MemberStatus, RelayError> {
+        self.table.attach(group_id, user_id, connection).await
+    }
+
+    /// Ends a membership, with all its connections; nothing is pushed to it after this returns.
     ///
     /// # Errors
     ///
@@ -223,7 +246,8 @@ impl RelayRef {
         self.table.unmute(group_id, actor_id, user_id).await
     }
 
-    /// Pushes a message to all active and muted members, under the request id of the sender.
+    /// Pushes a message to all active and muted members, under the request id of the sender. Where that request is still
+    /// without its reply, the sender gets the message [after it](Connection::push_after_reply).
     ///
     /// A member whose connection is full misses it, one whose connection is gone leaves; neither is an error, and neither
     /// makes the others wait.

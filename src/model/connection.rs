@@ -57,6 +57,18 @@ pub trait Outlet: Send + Sync + 'static {
     ///
     /// [`PushError::Full`] where the client is too slow, [`PushError::Gone`] where nothing will ever reach it again.
     fn push(&self, response: Response) -> Result<(), PushError>;
+
+    /// Hands over a response that belongs after the reply to the request with its id. A door that answers requests on the
+    /// same connection holds it back until then, and what is pushed later behind it.
+    ///
+    /// The default pushes at once.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`push`](Self::push).
+    fn push_after_reply(&self, response: Response) -> Result<(), PushError> {
+        self.push(response)
+    }
 }
 
 /// Why a response was not handed to the client.
@@ -125,11 +137,28 @@ impl Connection {
     ///
     /// [`PushError`]. An outlet that says [`Gone`](PushError::Gone), or panics, ends the connection.
     pub fn push(&self, response: Response) -> Result<(), PushError> {
+        self.hand_over(|outlet| outlet.push(response))
+    }
+
+    /// Hands a response to the client after the reply to the request with the response's id; at once where that request has
+    /// its reply, or came another way. Never blocks.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`push`](Self::push).
+    pub fn push_after_reply(&self, response: Response) -> Result<(), PushError> {
+        self.hand_over(|outlet| outlet.push_after_reply(response))
+    }
+
+    fn hand_over(
+        &self,
+        push: impl FnOnce(&dyn Outlet) -> Result<(), PushError>,
+    ) -> Result<(), PushError> {
         if self.is_ended() {
             return Err(PushError::Gone);
         }
         let outlet = &self.shared.outlet;
-        let pushed = catch_unwind(AssertUnwindSafe(|| outlet.push(response)));
+        let pushed = catch_unwind(AssertUnwindSafe(|| push(outlet)));
         let pushed = pushed.unwrap_or_else(|_| {
             tracing::error!(connection = %self.id(), "the outlet of a connection panicked");
             Err(PushError::Gone)

@@ -85,6 +85,18 @@ pub struct JoinGroup {
     pub connection: Connection,
 }
 
+/// [`RelayRef::attach`] as a message.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<MemberStatus, RelayError>")]
+pub struct AttachToGroup {
+    /// The group.
+    pub group_id: String,
+    /// Who hears it.
+    pub user_id: String,
+    /// Over which he is reached too.
+    pub connection: Connection,
+}
+
 /// [`RelayRef::leave`] as a message.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "Result<(), RelayError>")]
@@ -187,6 +199,8 @@ macro_rules! answer {
 answer! {
     JoinGroup: |table, JoinGroup { group_id, user_id, connection }|
         table.join(&group_id, &user_id, connection).await;
+    AttachToGroup: |table, AttachToGroup { group_id, user_id, connection }|
+        table.attach(&group_id, &user_id, connection).await;
     LeaveGroup: |table, LeaveGroup { group_id, user_id }| table.leave(&group_id, &user_id).await;
     AcceptMember: |table, AcceptMember { group_id, actor_id, user_id }|
         table.accept(&group_id, &actor_id, &user_id).await;
@@ -347,6 +361,13 @@ mod tests {
         assert_eq!(actor.send(unmute).await.unwrap(), Ok(()));
         let sent = actor.send(send("bob")).await.unwrap().unwrap();
         assert_eq!((sent.recipients, sent.missed), (2, 0));
+        let attach = AttachToGroup {
+            group_id: "g".into(),
+            user_id: "bob".into(),
+            connection: open(),
+        };
+        let attached = actor.send(attach).await.unwrap();
+        assert_eq!(attached, Ok(MemberStatus::Active));
 
         let info = actor.send(get_info(None)).await.unwrap();
         assert_eq!(info, table.info("g", None));

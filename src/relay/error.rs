@@ -56,6 +56,12 @@ pub enum RelayError {
         /// The setting.
         max: usize,
     },
+    /// The member is reached over as many connections as the setting `relay.max_connections` allows.
+    #[error("the member has {max} connections, and no more are allowed")]
+    TooManyConnections {
+        /// The setting.
+        max: usize,
+    },
     /// The connection holds as many memberships as the setting `relay.max_memberships` allows.
     #[error("the connection is in {max} groups, and no more are allowed")]
     TooManyMemberships {
@@ -82,6 +88,7 @@ impl RelayError {
             Self::InvalidId { .. } => "invalid_id",
             Self::TooManyGroups { .. } => "too_many_groups",
             Self::GroupFull { .. } => "group_full",
+            Self::TooManyConnections { .. } => "too_many_connections",
             Self::TooManyMemberships { .. } => "too_many_memberships",
         }
     }

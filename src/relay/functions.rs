@@ -53,6 +53,7 @@ pub fn configs(service: impl Into<String>) -> Result<Vec<FunConfig>, InvalidConf
     [
         offer("create_group", "create").arg("group_type", ArgType::String),
         offer("join_group", "join"),
+        offer("attach_to_group", "attach"),
         offer("leave_group", "leave"),
         on_member(offer("accept_member", "accept")),
         on_member(offer("mute_member", "mute")),
@@ -72,6 +73,7 @@ pub(crate) fn register(functions: Functions, relay: RelayRef) -> Functions {
         .state(relay)
         .register(MODULE, "create", create)
         .register(MODULE, "join", join)
+        .register(MODULE, "attach", attach)
         .register(MODULE, "leave", leave)
         .register(MODULE, "accept", accept)
         .register(MODULE, "mute", mute)
@@ -121,6 +123,17 @@ async fn join(
 ) -> Answer<Joined> {
     let (user, connection) = (user(&client)?, connection(&client)?);
     let joined = relay.join(&group_id, user, connection).await;
+    let joined = joined.map_err(public)?;
+    Ok(Joined { joined })
+}
+
+async fn attach(
+    group_id: String,
+    client: RequestInfo,
+    State(relay): State<RelayRef>,
+) -> Answer<Joined> {
+    let (user, connection) = (user(&client)?, connection(&client)?);
+    let joined = relay.attach(&group_id, user, connection).await;
     let joined = joined.map_err(public)?;
     Ok(Joined { joined })
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use smallvec::{SmallVec, smallvec};
 
 use super::error::{RelayError, SendError};
 use crate::model::connection::{Connection, ConnectionId};
@@ -102,13 +103,22 @@ pub(super) struct Members {
 struct Member {
     status: MemberStatus,
     role: MemberRole,
-    connection: Connection,
+    connections: Connections,
 }
+
+/// The connections of one member, at least one: mostly there is one window.
+pub(super) type Connections = SmallVec<[Connection; 1]>;
 
 /// A membership that is no more.
 pub(super) struct Parted {
     pub(super) user_id: Arc<str>,
-    pub(super) connection: Connection,
+    pub(super) connections: Connections,
+}
+
+/// A member to whom a message goes.
+pub(super) struct Recipient {
+    pub(super) is_sender: bool,
+    pub(super) connections: Connections,
 }
 
 impl Members {
@@ -117,7 +127,7 @@ impl Members {
         let admin = Member {
             status: MemberStatus::Active,
             role: MemberRole::Admin,
-            connection,
+            connections: smallvec![connection],
         };
         Self {
             group_type,
@@ -151,13 +161,39 @@ impl Members {
         let member = Member {
             status,
             role: MemberRole::Member,
-            connection,
+            connections: smallvec![connection],
         };
         let replaced = self.by_user.insert(Arc::clone(&user), member)?;
         Some(Parted {
             user_id: user,
-            connection: replaced.connection,
+            connections: replaced.connections,
         })
+    }
+
+    /// What the user is with a further connection, without adding it; `None` where he is no member.
+    pub(super) fn may_attach(
+        &self,
+        user: &str,
+        connection: &Connection,
+        max: usize,
+    ) -> Result<Option<MemberStatus>, RelayError> {
+        let Some(member) = self.by_user.get(user) else {
+            return Ok(None);
+        };
+        let connections = &member.connections;
+        if connections.len() >= max && !connections.contains(connection) {
+            return Err(RelayError::TooManyConnections { max });
+        }
+        Ok(Some(member.status))
+    }
+
+    /// Adds a connection of a member; adding it again changes nothing.
+    pub(super) fn attach(&mut self, user: &str, connection: Connection) {
+        if let Some(member) = self.by_user.get_mut(user)
+            && !member.connections.contains(&connection)
+        {
+            member.connections.push(connection);
+        }
     }
 
     pub(super) fn leave(&mut self, user: &str) -> Result<Parted, RelayError> {
@@ -167,19 +203,22 @@ impl Members {
             .ok_or(RelayError::UserNotInGroup)?;
         Ok(Parted {
             user_id,
-            connection: member.connection,
+            connections: member.connections,
         })
     }
 
-    /// Removes the user, where it is this connection that serves the membership: he may have come back with another.
+    /// Removes the connection, and with his last one the user; whether he has left.
     pub(super) fn leave_with(&mut self, user: &Arc<str>, connection: ConnectionId) -> bool {
-        match self.by_user.entry(Arc::clone(user)) {
-            Entry::Occupied(member) if member.get().connection.id() == connection => {
-                member.remove();
-                true
-            }
-            _ => false,
+        let Entry::Occupied(mut member) = self.by_user.entry(Arc::clone(user)) else {
+            return false;
+        };
+        let connections = &mut member.get_mut().connections;
+        connections.retain(|other| other.id() != connection);
+        let has_left = connections.is_empty();
+        if has_left {
+            member.remove();
         }
+        has_left
     }
 
     /// Removes everybody.
@@ -187,7 +226,7 @@ impl Members {
         let all = std::mem::take(&mut self.by_user).into_iter();
         all.map(|(user_id, member)| Parted {
             user_id,
-            connection: member.connection,
+            connections: member.connections,
         })
     }
 
@@ -244,14 +283,18 @@ impl Members {
     }
 
     /// Whom a message of this sender goes to: all who receive, the sender included.
-    pub(super) fn recipients(&self, sender: &str) -> Result<Vec<Connection>, SendError> {
+    pub(super) fn recipients(&self, sender: &str) -> Result<Vec<Recipient>, SendError> {
         match self.by_user.get(sender).map(|member| member.status) {
             None => Err(SendError::NotAMember),
             Some(MemberStatus::Pending) => Err(SendError::Pending),
             Some(MemberStatus::Muted) => Err(SendError::Muted),
             Some(MemberStatus::Active) => {
-                let receivers = self.by_user.values().filter(|member| member.receives());
-                Ok(receivers.map(|member| member.connection.clone()).collect())
+                let receivers = self.by_user.iter().filter(|(_, member)| member.receives());
+                let recipients = receivers.map(|(user, member)| Recipient {
+                    is_sender: **user == *sender,
+                    connections: member.connections.clone(),
+                });
+                Ok(recipients.collect())
             }
         }
     }

@@ -19,6 +19,8 @@ pub struct RelaySettings {
     /// How many members a group may have, waiting ones included; 1 000 by default. Each message is pushed to all of
     /// them in one go.
     pub max_members: usize,
+    /// Over how many connections one member may be reached, such as windows of the same user; 16 by default.
+    pub max_connections: usize,
     /// How many memberships one connection may hold; 100 by default.
     pub max_memberships: usize,
     /// How many bytes the JSON form of a message may have; 65 536 by default.
@@ -34,6 +36,7 @@ impl Default for RelaySettings {
             sweep_interval_ms: 60_000,
             max_groups: 100_000,
             max_members: 1_000,
+            max_connections: 16,
             max_memberships: 100,
             max_message_bytes: 65_536,
             max_id_bytes: 256,

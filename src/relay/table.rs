@@ -144,21 +144,48 @@ impl RelayTable {
         let group = self.find(group_id)?;
         self.judge_id("user_id", user_id)?;
         let _turn = group.turn.lock().await;
-        let status = {
-            let mut state = self.open(&group)?;
-            let user: Arc<str> = user_id.into();
-            let status = state.members.may_join(user_id, self.settings.max_members)?;
-            self.add_membership(&connection, &group, &user)?;
-            if let Some(old) = state.members.join(user, status, connection.clone())
-                && old.connection != connection
-            {
-                self.forget_membership(&group, &old);
-            }
-            state.empty_since = None;
-            status
+        let state = self.open(&group)?;
+        self.enter(&group, state, user_id, connection)
+    }
+
+    pub(super) async fn attach(
+        &self,
+        group_id: &str,
+        user_id: &str,
+        connection: Connection,
+    ) -> Result<MemberStatus, RelayError> {
+        let group = self.find(group_id)?;
+        self.judge_id("user_id", user_id)?;
+        let _turn = group.turn.lock().await;
+        let mut state = self.open(&group)?;
+        let max = self.settings.max_connections;
+        let Some(status) = state.members.may_attach(user_id, &connection, max)? else {
+            return self.enter(&group, state, user_id, connection);
         };
+        self.add_membership(&connection, &group, &user_id.into())?;
+        state.members.attach(user_id, connection);
+        Ok(status)
+    }
+
+    /// Makes the user a member, by whoever has the group's turn.
+    fn enter(
+        &self,
+        group: &Arc<Group>,
+        mut state: MutexGuard<'_, State>,
+        user_id: &str,
+        connection: Connection,
+    ) -> Result<MemberStatus, RelayError> {
+        let user: Arc<str> = user_id.into();
+        let status = state.members.may_join(user_id, self.settings.max_members)?;
+        self.add_membership(&connection, group, &user)?;
+        if let Some(mut old) = state.members.join(user, status, connection.clone()) {
+            old.connections.retain(|other| *other != connection);
+            self.forget_membership(group, &old);
+        }
+        state.empty_since = None;
+        drop(state);
         self.emit(|| RelayEvent::Joined {
-            group_id,
+            group_id: &group.id,
             user_id,
             status: status.as_str(),
         });
@@ -362,11 +389,10 @@ impl RelayTable {
     }
 
     fn forget_membership(&self, group: &Arc<Group>, parted: &Parted) {
-        let Parted {
-            user_id,
-            connection,
-        } = parted;
-        self.memberships.remove(connection.id(), group, user_id);
+        for connection in &parted.connections {
+            let id = connection.id();
+            self.memberships.remove(id, group, &parted.user_id);
+        }
     }
 
     fn emit<'a>(&self, event: impl FnOnce() -> RelayEvent<'a>) {

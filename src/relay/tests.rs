@@ -596,6 +596,94 @@ fn a_muted_member_may_join_again_where_there_is_no_room_left() {
 }
 
 #[test]
+fn a_member_with_several_connections_hears_over_each_and_leaves_with_the_last() {
+    let settings = RelaySettings {
+        max_connections: 2,
+        ..RelaySettings::default()
+    };
+    let (relay, _, _) = relay_with(settings);
+    let [ann] = public_group(&relay, ["ann"]);
+    let (first, second) = (Client::default(), Client::default());
+    let windows = [first.connect(), second.connect()];
+    for window in &windows {
+        let attached = now(relay.attach("g", "bob", window.clone()));
+        assert_eq!(attached, Ok(MemberStatus::Active));
+    }
+    let third = now(relay.attach("g", "bob", open()));
+    assert_eq!(third, Err(RelayError::TooManyConnections { max: 2 }));
+    let again = now(relay.attach("g", "bob", windows[0].clone()));
+    assert_eq!(again, Ok(MemberStatus::Active));
+
+    // Bob is one member; he misses a message where neither window takes it.
+    for (is_full, missed) in [([false, false], 0), ([true, false], 0), ([true, true], 1)] {
+        for (client, is_full) in [&first, &second].into_iter().zip(is_full) {
+            client.0.is_full.store(is_full, Ordering::SeqCst);
+        }
+        let sent = now(relay.send("g", "ann", 1, "r")).expect("ann is active");
+        assert_eq!((sent.recipients, sent.missed), (2, missed));
+    }
+    assert_eq!(ann.messages().len(), 3);
+    assert_eq!([first.messages().len(), second.messages().len()], [1, 2]);
+
+    windows[0].end();
+    assert_eq!(status(&relay, "g", "bob"), Some(MemberStatus::Active));
+    windows[1].end();
+    assert_eq!(status(&relay, "g", "bob"), None);
+    assert_eq!(relay.table.connections(), 1);
+}
+
+#[test]
+fn a_further_connection_makes_nobody_active() {
+    let relay = relay();
+    now(relay.create("g", GroupType::StrictPrivate, "ann", open())).expect("it is new");
+    for status in [MemberStatus::Pending, MemberStatus::Muted] {
+        if status == MemberStatus::Muted {
+            now(relay.accept("g", "ann", "bob")).expect("he waits");
+            now(relay.mute("g", "ann", "bob")).expect("he is active");
+        }
+        assert_eq!(now(relay.attach("g", "bob", open())), Ok(status));
+    }
+    // Who leaves leaves with all connections.
+    now(relay.leave("g", "bob")).expect("a member");
+    assert_eq!(relay.table.connections(), 1);
+}
+
+#[test]
+fn only_the_senders_own_message_waits_for_the_reply() {
+    /// Counts what comes at once and what comes after the reply.
+    #[derive(Clone, Default)]
+    struct Counts(Arc<[AtomicUsize; 2]>);
+
+    impl Outlet for Counts {
+        fn push(&self, _: Response) -> Result<(), PushError> {
+            self.0[0].fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        }
+
+        fn push_after_reply(&self, _: Response) -> Result<(), PushError> {
+            self.0[1].fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        }
+    }
+
+    let relay = relay();
+    let (ann, bob) = (Counts::default(), Counts::default());
+    let connect = |client: &Counts| Connection::new(client.clone());
+    now(relay.create("g", GroupType::Public, "ann", connect(&ann))).expect("it is new");
+    now(relay.join("g", "bob", connect(&bob))).expect("anybody may join");
+    for sender in ["ann", "ann", "bob"] {
+        now(relay.send("g", sender, 1, "r")).expect("active");
+    }
+    let counted = |client: &Counts| {
+        client
+            .0
+            .each_ref()
+            .map(|count| count.load(Ordering::SeqCst))
+    };
+    assert_eq!([counted(&ann), counted(&bob)], [[1, 2], [2, 1]]);
+}
+
+#[test]
 fn a_group_shows_its_members_to_those_who_could_be_in_it_unasked() {
     let relay = relay();
     now(relay.create("open", GroupType::Public, "ann", open())).expect("it is new");

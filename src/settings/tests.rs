@@ -238,6 +238,7 @@ fn a_value_without_sense_is_an_error_that_names_its_full_path() {
         ),
         ("[relay]\nmax_groups = 0", "relay.max_groups"),
         ("[relay]\nmax_members = 0", "relay.max_members"),
+        ("[relay]\nmax_connections = 0", "relay.max_connections"),
         ("[relay]\nmax_memberships = 0", "relay.max_memberships"),
         ("[relay]\nmax_message_bytes = 0", "relay.max_message_bytes"),
         ("[relay]\nmax_id_bytes = 4294967296", "relay.max_id_bytes"),

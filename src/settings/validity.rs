@@ -136,6 +136,7 @@ impl Settings {
         faults.time("relay.sweep_interval_ms", relay.sweep_interval_ms);
         faults.count("relay.max_groups", relay.max_groups);
         faults.count("relay.max_members", relay.max_members);
+        faults.count("relay.max_connections", relay.max_connections);
         faults.count("relay.max_memberships", relay.max_memberships);
         faults.count("relay.max_message_bytes", relay.max_message_bytes);
         faults.count("relay.max_id_bytes", relay.max_id_bytes);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::RelayTable;
 use crate::{
     model::{Response, connection::Connection},
-    relay::{Sent, error::SendError},
+    relay::{Sent, error::SendError, group::Recipient},
     telemetry::RelayEvent,
 };
 
@@ -39,10 +39,23 @@ impl RelayTable {
             "timestamp": format!("{:.3}", Timestamp::now()),
         });
         let response = Response::sync(request_id, message);
-        // One that is gone ends with the push, and leaves all its groups by that.
-        let push = |connection: &&Connection| connection.push(response.clone()).is_err();
+        // A connection that is gone ends with the push, and leaves all its groups by that.
+        let reaches = |connection: &Connection, is_sender: bool| {
+            let response = response.clone();
+            let pushed = if is_sender {
+                connection.push_after_reply(response)
+            } else {
+                connection.push(response)
+            };
+            pushed.is_ok()
+        };
+        let misses = |recipient: &&Recipient| {
+            let connections = recipient.connections.iter();
+            let reached = connections.filter(|connection| reaches(connection, recipient.is_sender));
+            reached.count() == 0
+        };
         let sent = Sent {
-            missed: recipients.iter().filter(push).count(),
+            missed: recipients.iter().filter(misses).count(),
             recipients: recipients.len(),
         };
         self.emit(|| RelayEvent::Sent {

@@ -12,6 +12,7 @@ const CONNECTIONS: usize = 8;
 enum Command {
     Create(usize, GroupType, usize, usize),
     Join(usize, usize, usize),
+    Attach(usize, usize, usize),
     Leave(usize, usize),
     Accept(usize, usize, usize),
     Mute(usize, usize, usize),
@@ -38,6 +39,7 @@ fn commands() -> impl Strategy<Value = Vec<Command>> {
     let command = prop_oneof![
         3 => (group(), group_type, user(), connection()).prop_map(|(g, t, u, c)| Command::Create(g, t, u, c)),
         6 => (group(), user(), connection()).prop_map(|(g, u, c)| Command::Join(g, u, c)),
+        4 => (group(), user(), connection()).prop_map(|(g, u, c)| Command::Attach(g, u, c)),
         2 => (group(), user()).prop_map(|(g, u)| Command::Leave(g, u)),
         5 => pair().prop_map(|(g, a, u)| Command::Accept(g, a, u)),
         4 => pair().prop_map(|(g, a, u)| Command::Mute(g, a, u)),
@@ -57,6 +59,7 @@ fn settings() -> RelaySettings {
         empty_group_ttl_ms: 100,
         max_groups: 2,
         max_members: 3,
+        max_connections: 2,
         max_memberships: 2,
         ..RelaySettings::default()
     }
@@ -82,7 +85,7 @@ struct ModelMember {
     user: usize,
     status: MemberStatus,
     is_admin: bool,
-    connection: usize,
+    connections: Vec<usize>,
 }
 
 impl Model {
@@ -96,7 +99,7 @@ impl Model {
     fn memberships_of(&self, connection: usize) -> usize {
         let members = self.groups.iter().flat_map(|group| &group.members);
         members
-            .filter(|member| member.connection == connection)
+            .filter(|member| member.connections.contains(&connection))
             .count()
     }
 
@@ -132,7 +135,7 @@ impl Model {
                 user,
                 status: MemberStatus::Active,
                 is_admin: true,
-                connection,
+                connections: vec![connection],
             }],
             empty_since: None,
         });
@@ -157,7 +160,7 @@ impl Model {
             GroupType::Public => MemberStatus::Active,
             _ => MemberStatus::Pending,
         };
-        if before.is_none_or(|member| member.connection != connection) {
+        if before.is_none_or(|member| !member.connections.contains(&connection)) {
             self.judge_connection(connection)?;
         }
         let group = self.group(id).ok_or(RelayError::NotFound)?;
@@ -166,10 +169,31 @@ impl Model {
             user,
             status,
             is_admin: false,
-            connection,
+            connections: vec![connection],
         });
         group.empty_since = None;
         Ok(status)
+    }
+
+    fn attach(
+        &mut self,
+        id: usize,
+        user: usize,
+        connection: usize,
+    ) -> Result<MemberStatus, RelayError> {
+        let group = self.group(id).ok_or(RelayError::NotFound)?;
+        let Some(member) = group.member(user).cloned() else {
+            return self.join(id, user, connection);
+        };
+        if !member.connections.contains(&connection) {
+            if member.connections.len() >= 2 {
+                return Err(RelayError::TooManyConnections { max: 2 });
+            }
+            self.judge_connection(connection)?;
+            let member = self.group(id).and_then(|group| group.member(user));
+            member.expect("found before").connections.push(connection);
+        }
+        Ok(member.status)
     }
 
     fn leave(&mut self, id: usize, user: usize) -> Result<(), RelayError> {
@@ -183,7 +207,10 @@ impl Model {
     fn end(&mut self, connection: usize) {
         self.ended.insert(connection);
         for group in &mut self.groups {
-            group.remove_where(self.now, |member| member.connection == connection);
+            for member in &mut group.members {
+                member.connections.retain(|other| *other != connection);
+            }
+            group.remove_where(self.now, |member| member.connections.is_empty());
         }
     }
 
@@ -241,8 +268,8 @@ impl Model {
         Ok(())
     }
 
-    /// The connections that a message reaches, with repetitions.
-    fn send(&mut self, id: usize, user: usize) -> Result<Vec<usize>, SendError> {
+    /// For how many members a message is, and the connections that it reaches, with repetitions.
+    fn send(&mut self, id: usize, user: usize) -> Result<(usize, Vec<usize>), SendError> {
         let group = self.group(id).ok_or(SendError::GroupNotFound)?;
         let sender = group.member(user).ok_or(SendError::NotAMember)?;
         match sender.status {
@@ -252,9 +279,10 @@ impl Model {
         }
         let receivers = group.members.iter();
         let receivers = receivers.filter(|member| member.status != MemberStatus::Pending);
-        let mut reached: Vec<_> = receivers.map(|member| member.connection).collect();
+        let receivers: Vec<_> = receivers.map(|member| &member.connections).collect();
+        let mut reached: Vec<_> = receivers.iter().copied().flatten().copied().collect();
         reached.sort_unstable();
-        Ok(reached)
+        Ok((receivers.len(), reached))
     }
 
     fn sweep(&mut self) -> Swept {
@@ -331,6 +359,10 @@ proptest! {
                     now(relay.join(GROUPS[g], USERS[u], connections[c].clone())),
                     model.join(g, u, c)
                 ),
+                Command::Attach(g, u, c) => prop_assert_eq!(
+                    now(relay.attach(GROUPS[g], USERS[u], connections[c].clone())),
+                    model.attach(g, u, c)
+                ),
                 Command::Leave(g, u) => {
                     prop_assert_eq!(now(relay.leave(GROUPS[g], USERS[u])), model.leave(g, u));
                 }
@@ -372,8 +404,11 @@ proptest! {
                         }
                     }
                     let expected = model.send(g, u);
-                    prop_assert_eq!(sent.map(|sent| sent.recipients), expected.as_ref().map(Vec::len).map_err(|error| *error));
-                    prop_assert_eq!(reached, expected.unwrap_or_default());
+                    prop_assert_eq!(
+                        sent.map(|sent| (sent.recipients, sent.missed)),
+                        expected.as_ref().map(|(members, _)| (*members, 0)).map_err(|error| *error)
+                    );
+                    prop_assert_eq!(reached, expected.unwrap_or_default().1);
                 }
             }
             for (g, group) in GROUPS.iter().enumerate() {
