@@ -74,6 +74,9 @@
 //! [`Session`], whatever the payload says. Up to [`max_in_flight`](ChannelSettings::max_in_flight) requests of a
 //! connection are served at a time, so responses come in the order in which they are done.
 //!
+//! A message that the client sends to a relay group comes to itself after the reply, and to a client whose join callback
+//! [enrols](Membership::connection) it after the reply to the join.
+//!
 //! What is open of a client, streams, async results and relay memberships, ends with its channel; a connection that
 //! ends takes all its channels along.
 //!
@@ -124,6 +127,7 @@ mod members;
 mod membership;
 mod origin;
 mod outbox;
+mod outlet;
 mod params;
 mod reasons;
 mod request;

@@ -25,9 +25,10 @@ use super::{
     frame::{Ref, Status, write_reply},
     members,
     membership::Seat,
+    outlet::{AwaitedReply, ChannelOutlet},
     reasons,
     request::Sent,
-    respond::{self, ChannelOutlet, RequestTask},
+    respond::{self, RequestTask},
     socket::{Ended, Socket},
 };
 use crate::{clock, connection::Connection};
@@ -118,6 +119,7 @@ impl ChannelActor {
         Membership {
             seat: Arc::clone(&self.seat),
             members: Arc::clone(&self.door.members),
+            connection: self.connection.0.clone(),
         }
     }
 
@@ -137,6 +139,9 @@ impl ChannelActor {
                 let (seat, response) = (Arc::clone(&self.seat), Payload::Json(response));
                 let reply = || self.reply(reference, Status::Ok, &response);
                 self.entry = Some(self.door.members.join(seat, reply));
+                self.seat
+                    .pushes
+                    .replied(AwaitedReply::Join, &self.seat.outbox);
                 return self.report.joined();
             }
             Some(Err(denied)) => denied.response().clone(),

@@ -13,7 +13,9 @@ use super::{
     joined::{ChannelActor, End},
     members::Members,
     outbox::{Outbox, Refused},
+    outlet::Pushes,
 };
+use crate::connection::Connection;
 
 /// A push or a broadcast that no client could be sent, because of what it is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +33,7 @@ impl From<EncodeError> for InvalidPush {
 pub struct Membership {
     pub(super) seat: Arc<Seat>,
     pub(super) members: Arc<Members>,
+    pub(super) connection: Connection,
 }
 
 /// What is known of one client in one topic.
@@ -39,6 +42,7 @@ pub(crate) struct Seat {
     pub(crate) join_ref: Ref,
     pub(crate) session: Arc<Session>,
     pub(crate) outbox: Arc<Outbox>,
+    pub(super) pushes: Pushes,
     /// Set once the actor has started.
     pub(super) actor: OnceLock<WeakAddr<ChannelActor>>,
 }
@@ -54,6 +58,40 @@ impl Membership {
     #[must_use]
     pub fn session(&self) -> &Arc<Session> {
         &self.seat.session
+    }
+
+    /// The channel as a connection: what requests over it carry, and what relay groups reach the client through.
+    ///
+    /// It ends with the channel, whatever ends that, and its relay memberships with it. What is pushed to it before the
+    /// client has joined follows the reply to the join.
+    ///
+    /// ```
+    /// use gen_api::{
+    ///     channel::{Channel, Denied, Join},
+    ///     relay::{GroupType, RelayError, RelayRef},
+    /// };
+    /// use serde_json::{Value, json};
+    ///
+    /// /// Has everybody who joins a room hear the relay group of its name.
+    /// fn room(relay: RelayRef) -> Channel {
+    ///     Channel::new().on_join(move |join| enter(relay.clone(), join))
+    /// }
+    ///
+    /// async fn enter(relay: RelayRef, join: Join) -> Result<Value, Denied> {
+    ///     let room = join.membership;
+    ///     let user = room.session().user_id().ok_or("log in first")?;
+    ///     let hears = || room.connection().clone();
+    ///     let entered = match relay.create(room.topic(), GroupType::Public, user, hears()).await {
+    ///         Err(RelayError::AlreadyExists) => relay.attach(room.topic(), user, hears()).await.map(drop),
+    ///         created => created,
+    ///     };
+    ///     entered.map_err(|error| error.code())?;
+    ///     Ok(json!({}))
+    /// }
+    /// ```
+    #[must_use]
+    pub fn connection(&self) -> &Connection {
+        &self.connection
     }
 
     /// Sends an event to this client; false where it is gone.

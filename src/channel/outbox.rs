@@ -122,6 +122,11 @@ impl Outbox {
         self.version
     }
 
+    /// What responses may fill, in bytes.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// Sends what `write` writes, all of it or nothing, once there is room.
     pub(crate) async fn send(&self, write: impl FnOnce(&mut Packet)) -> Result<(), Gone> {
         let waiting = Packet::scratch(|packet| {

@@ -55,10 +55,17 @@ impl RequestEvent {
         session: &Session,
         connection: Option<&Connection>,
     ) -> RequestAnswer {
-        let mut request = match self.request(payload, session) {
-            Ok(request) => request,
-            Err(answer) => return *answer,
-        };
+        match self.request(payload, session) {
+            Ok(request) => self.execute(request, connection).await,
+            Err(answer) => *answer,
+        }
+    }
+
+    pub(super) async fn execute(
+        &self,
+        mut request: Request,
+        connection: Option<&Connection>,
+    ) -> RequestAnswer {
         request.connection = connection.cloned();
         let request_type = request.request_type.clone();
         let reply = self.api.execute(request).await;
@@ -89,7 +96,12 @@ impl RequestEvent {
         self.undecodable(&[], &error)
     }
 
-    fn request(&self, payload: &[u8], session: &Session) -> Result<Request, Box<RequestAnswer>> {
+    /// The request in a payload, in the name of the session.
+    pub(super) fn request(
+        &self,
+        payload: &[u8],
+        session: &Session,
+    ) -> Result<Request, Box<RequestAnswer>> {
         let decoded = self.api.decode(payload);
         if self.require_verified_user_id && session.user_id().is_none() {
             let push = respond::unauthenticated(match decoded {

@@ -7,13 +7,11 @@ use super::{
     frame::{Kind, Ref, Status, write_json_push, write_json_reply},
     joined::Permit,
     membership::Seat,
-    outbox::{Gone, Packet, Refused},
+    outbox::{Gone, Packet},
+    outlet::AwaitedReply,
     request::{RequestAnswer, Sent},
 };
-use crate::{
-    connection::{Connection, Outlet, PushError},
-    model::Response,
-};
+use crate::{connection::Connection, model::Response};
 
 /// A request that was taken.
 pub(super) struct RequestTask {
@@ -37,12 +35,18 @@ pub(super) async fn run(task: RequestTask) {
         permit,
     } = task;
     let requests = &door.requests;
+    let mut awaited = None;
     let answer = match (&payload, &permit) {
         (Sent::Binary(_), _) => requests.binary(),
-        (Sent::Json(payload), Some(_)) => {
-            let connection = Some(&connection);
-            requests.answer(payload, &seat.session, connection).await
-        }
+        (Sent::Json(payload), Some(_)) => match requests.request(payload, &seat.session) {
+            Ok(request) => {
+                let reply = AwaitedReply::of_request(&request.request_id);
+                seat.pushes.expect(reply);
+                awaited = Some(reply);
+                requests.execute(request, Some(&connection)).await
+            }
+            Err(answer) => *answer,
+        },
         (Sent::Json(payload), None) => requests.busy(payload, &seat.session),
     };
     // The frame's memory is not held for as long as a stream lasts.
@@ -52,6 +56,9 @@ pub(super) async fn run(task: RequestTask) {
         Ok(later) => later,
         Err(Gone) => return,
     };
+    if let Some(reply) = awaited {
+        seat.pushes.replied(reply, &seat.outbox);
+    }
     // What is accepted counts as an open stream, no longer as a request under way.
     drop(permit);
     let Some(mut later) = later else {
@@ -88,27 +95,7 @@ async fn first(
     Ok(later)
 }
 
-/// One client's channel as the engine's functions and the relay see it.
-pub(super) struct ChannelOutlet {
-    pub(super) door: Arc<Door>,
-    pub(super) seat: Arc<Seat>,
-}
-
-impl Outlet for ChannelOutlet {
-    fn push(&self, response: Response) -> Result<(), PushError> {
-        let event = self.door.settings.request_event.as_str();
-        let push = |packet: &mut Packet| add_push(packet, &self.seat, event, &response);
-        self.seat
-            .outbox
-            .push(push)
-            .map_err(|refused| match refused {
-                Refused::Gone => PushError::Gone,
-                Refused::Full => PushError::Full,
-            })
-    }
-}
-
-fn add_push(packet: &mut Packet, seat: &Seat, event: &str, response: &Response) {
+pub(super) fn add_push(packet: &mut Packet, seat: &Seat, event: &str, response: &Response) {
     let (version, join_ref) = (seat.outbox.version(), Some(&seat.join_ref));
     packet.add(|out| {
         write_json_push(out, version, join_ref, &seat.topic, event, response).map(|()| Kind::Text)

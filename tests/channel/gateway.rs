@@ -13,6 +13,7 @@ use gen_api::{
     clock::ManualClock,
     function::{FunctionError, Functions, RequestInfo, State, StreamHandle},
     model::{CheckPermission, FunConfig, FunConfigBuilder},
+    relay::{GroupType, RelayError, RelayRef},
 };
 use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc};
@@ -89,6 +90,7 @@ impl Gateway {
             .channel("api:*", Channel::new())
             .channel("room:*", room(joined_in, left_in, Arc::clone(&gate)))
             .channel("quiet:*", Channel::new().without_requests())
+            .channel("group:*", group(api.relay(), Arc::clone(&gate)))
             .start()
             .await
             .expect("the endpoint starts");
@@ -181,6 +183,33 @@ fn room(
         })
 }
 
+/// Has everybody who joins hear the relay group of the topic's name.
+fn group(relay: &RelayRef, gate: Arc<Notify>) -> Channel {
+    let relay = relay.clone();
+    Channel::new().on_join(move |join| {
+        let (relay, gate) = (relay.clone(), Arc::clone(&gate));
+        async move {
+            let room = join.membership;
+            let user = room.session().user_id().ok_or("nobody")?;
+            let hears = || room.connection().clone();
+            let public = GroupType::Public;
+            let entered = match relay.create(room.topic(), public, user, hears()).await {
+                Err(RelayError::AlreadyExists) => {
+                    relay.attach(room.topic(), user, hears()).await.map(drop)
+                }
+                created => created,
+            };
+            entered.map_err(|error| error.code())?;
+            match join.payload.as_json().map(|payload| &payload["then"]) {
+                Some(then) if then == "wait" => gate.notified().await,
+                Some(then) if then == "refuse" => return Err("not today".into()),
+                _ => {}
+            }
+            Ok(json!({}))
+        }
+    })
+}
+
 fn functions(desk: Desk) -> Functions {
     async fn echo(a: String) -> Result<Value, Infallible> {
         Ok(json!({"echo": a}))
@@ -204,6 +233,19 @@ fn functions(desk: Desk) -> Functions {
         while stream.send_result(chunk.as_str()).await.is_ok() {}
         Ok(())
     }
+    async fn say(
+        group_id: String,
+        message: Value,
+        info: RequestInfo,
+        State(relay): State<RelayRef>,
+        State(desk): State<Desk>,
+    ) -> Result<(), FunctionError> {
+        let user = info.user_id.unwrap_or_default();
+        let sent = relay.send(&group_id, &user, message, &info.request_id);
+        sent.await.map_err(FunctionError::public)?;
+        desk.gate.notified().await;
+        Ok(())
+    }
     async fn who(info: RequestInfo) -> Result<Value, Infallible> {
         Ok(json!(info.user_id))
     }
@@ -214,6 +256,7 @@ fn functions(desk: Desk) -> Functions {
         .register("T", "hold", hold)
         .register("T", "feed", feed)
         .register("T", "flood", flood)
+        .register("T", "say", say)
         .register("T", "who", who)
         .state(desk)
 }
@@ -239,6 +282,10 @@ fn configs() -> Vec<FunConfigBuilder> {
         config("none_ok", "echo").arg("a", text).no_response(),
         config("stream", "feed").stream().no_timeout(),
         config("flood", "flood").stream().no_timeout(),
+        config("say", "say")
+            .arg("group_id", text)
+            .arg("message", ArgType::Any)
+            .no_timeout(),
         config("who", "who").request_info(),
         config("members", "who")
             .request_info()

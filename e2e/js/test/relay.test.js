@@ -28,14 +28,15 @@ withClients("a relay group", {}, (client, gateway) => {
     assert.deepEqual(joined.push, response({ joined: "active" }));
 
     const message = { text: "hello", to: ["all"] };
-    const { id } = ask(bob, "relay_msg", { ...group, message });
+    // The sender has the answer to his request first, and his own message after that.
+    const { id, push } = await call(bob, "relay_msg", { ...group, message });
+    assert.deepEqual(push, response({ status: "relayed", recipients_count: 2 }));
     const heard = await nextPush(ann, id);
     const { timestamp } = heard.result;
     assert.ok(Math.abs(Date.now() - Date.parse(timestamp)) < 60_000, timestamp);
     const expected = response({ group_id: group.group_id, from_user_id: "bob", message, timestamp });
     assert.deepEqual(heard, expected);
     assert.deepEqual(await nextPush(bob, id), expected);
-    assert.deepEqual(await nextPush(bob, id), response({ status: "relayed", recipients_count: 2 }));
   });
 
   test("shows all members one order", async (t) => {
@@ -53,6 +54,34 @@ withClients("a relay group", {}, (client, gateway) => {
       return messages;
     };
     assert.deepEqual(await heard(ann), await heard(bob));
+  });
+
+  test("is heard in every window of a member", async (t) => {
+    const [group, ann, bob] = await open(t, "public", "ann", "bob");
+    const window = await enter(t, "bob");
+    await call(bob, "join_group", group);
+    assert.deepEqual((await call(window, "join_group", group)).push, failure("already_member"));
+    assert.deepEqual((await call(window, "attach_to_group", group)).push, response({ joined: "active" }));
+    const { id, push } = await call(ann, "relay_msg", { ...group, message: 1 });
+    assert.equal(push.result.recipients_count, 2);
+    for (const each of [ann, bob, window]) assert.equal((await nextPush(each, id)).result.message, 1);
+    // He leaves with his last window.
+    bob.socket.disconnect();
+    const again = await call(window, "relay_msg", { ...group, message: 2 });
+    for (const each of [ann, window]) assert.equal((await nextPush(each, again.id)).result.message, 2);
+    window.leave();
+    await until(() => members(ann, group.group_id), (left) => String(left) === "ann", "bob to be gone");
+  });
+
+  test("is heard by clients whom the join callback enrols, for as long as they stay", async (t) => {
+    const [group, ann] = await open(t, "public", "ann");
+    const socket = await connect(t, client, gateway(), { params: user("bob") });
+    const bob = await join(socket, "api:main", { enrol: group.group_id });
+    assert.deepEqual(await members(ann, group.group_id), ["ann", "bob"]);
+    const { id } = await call(ann, "relay_msg", { ...group, message: 1 });
+    for (const each of [ann, bob]) assert.equal((await nextPush(each, id)).result.message, 1);
+    bob.leave();
+    await until(() => members(ann, group.group_id), (left) => String(left) === "ann", "bob to be gone");
   });
 
   test("that is private lets in whom a member accepts", async (t) => {

@@ -23,6 +23,7 @@ use gen_api::{
     },
     model::CheckPermission,
     prelude::*,
+    relay::RelayRef,
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -215,14 +216,20 @@ async fn verify(connect: Connect) -> Result<Session, Denied> {
 }
 
 /// A channel with an event for everything that a channel can do.
-fn channel() -> Channel {
-    let hung = Shared::default();
+fn channel(relay: &RelayRef) -> Channel {
+    let (hung, relay) = (Shared::default(), relay.clone());
     let join = move |join: Join| {
-        let hung = hung.clone();
+        let (hung, relay) = (hung.clone(), relay.clone());
         async move {
             let Some(payload) = join.payload.as_json() else {
                 return Ok(json!({}));
             };
+            if let Some(group) = payload["enrol"].as_str() {
+                let user = join.membership.session().user_id().unwrap_or_default();
+                let connection = join.membership.connection().clone();
+                let joined = relay.attach(group, user, connection).await;
+                joined.map_err(|error| error.code())?;
+            }
             if let Some(key) = payload["hang"].as_str() {
                 // The first join with this key hangs for ever.
                 let key = hung.key(key.to_owned());
@@ -280,7 +287,7 @@ async fn start_endpoint(
         .on_connect(verify)
         .channel("api:deny", deny)
         .channel("api:crash", crash)
-        .channel("api:*", channel())
+        .channel("api:*", channel(api.relay()))
         .start()
         .await
 }

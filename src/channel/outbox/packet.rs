@@ -57,6 +57,10 @@ impl Packet {
         }
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     pub(super) fn frames(&self) -> impl Iterator<Item = (Kind, &[u8])> {
         let mut begin = 0;
         self.ends.iter().map(move |&(kind, end)| {

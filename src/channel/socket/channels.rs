@@ -12,6 +12,7 @@ use crate::channel::{
     frame::{Frame, RawPayload, Ref, Status, Version},
     joined::{ChannelActor, End, JoinRequest, Take},
     membership::Seat,
+    outlet::Pushes,
     reasons,
     request::Sent,
 };
@@ -112,6 +113,7 @@ impl Socket {
             join_ref: next.join_ref.clone(),
             session: Arc::clone(&self.session),
             outbox: Arc::clone(&self.outbox),
+            pushes: Pushes::new(),
             actor: OnceLock::new(),
         };
         let actor = ChannelActor::new(
