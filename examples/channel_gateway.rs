@@ -4,11 +4,12 @@
 //! cargo run --features channel --example channel_gateway
 //! ```
 //!
-//! A person logs in, calls a function, watches a stream and stops it, and chats in a relay group. Stop the program and start it
-//! again: the pages come back by themselves. `page/client.js` is the protocol in a few lines of JavaScript.
+//! A person logs in, calls a function, watches a stream and stops it, and chats in a relay group, in as many windows as they
+//! like. Stop the program and start it again: the pages come back by themselves. `page/client.js` is the protocol in a few
+//! lines of JavaScript.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     error::Error,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -16,20 +17,44 @@ use std::{
 
 use actix_web::{App, HttpResponse, HttpServer, Responder, web};
 use gen_api::{
-    channel::{Channel, ChannelEndpoint, Connect, Denied, Session},
+    channel::{Channel, ChannelEndpoint, Connect, Denied, Join, Session},
+    connection::{Connection, ConnectionId},
     model::CheckPermission,
     prelude::*,
+    relay::{GroupType, RelayError, RelayRef},
 };
 use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+/// How many people may be logged in.
+const MOST_TOKENS: usize = 10_000;
 
 /// What the functions and the HTTP routes share.
 #[derive(Default)]
 struct Desk {
     /// Who was given which token; real programs sign theirs, see `examples/hosts/src/bin/jwt.rs`.
     tokens: Mutex<HashMap<String, String>>,
-    /// Each user's latest stream, by its request id.
-    streams: Mutex<HashMap<String, String>>,
+    /// The streams that are open: the connection that opened each, and its request id.
+    streams: Mutex<HashSet<StreamKey>>,
     api: OnceLock<GenApi>,
+}
+
+type StreamKey = (Option<ConnectionId>, String);
+
+/// An entry among the open streams, for as long as the function runs.
+struct Listed<'a>(&'a Desk, StreamKey);
+
+impl<'a> Listed<'a> {
+    fn new(desk: &'a Desk, key: StreamKey) -> Self {
+        desk.streams.lock().insert(key.clone());
+        Self(desk, key)
+    }
+}
+
+impl Drop for Listed<'_> {
+    fn drop(&mut self) {
+        self.0.streams.lock().remove(&self.1);
+    }
 }
 
 async fn reverse(text: String) -> Result<String, FunctionError> {
@@ -42,8 +67,13 @@ async fn count(
     stream: StreamHandle,
     State(desk): State<Arc<Desk>>,
 ) -> Result<(), FunctionError> {
-    let user = info.user_id.unwrap_or_default();
-    desk.streams.lock().insert(user, info.request_id);
+    let _listed = Listed::new(
+        &desk,
+        (
+            info.connection().map(Connection::id),
+            info.request_id.clone(),
+        ),
+    );
     for percent in 1..=100 {
         tokio::time::sleep(Duration::from_millis(30)).await;
         stream.send_result(percent).await?;
@@ -52,14 +82,32 @@ async fn count(
     Ok(())
 }
 
-/// Stops the caller's own stream.
-async fn stop(info: RequestInfo, State(desk): State<Arc<Desk>>) -> Result<(), FunctionError> {
-    let user = info.user_id.unwrap_or_default();
-    let stream = desk.streams.lock().remove(&user);
-    match (desk.api.get(), stream) {
-        (Some(api), Some(id)) => api.stop_stream(&id).map_err(FunctionError::public),
-        _ => Err(FunctionError::public("you have no stream")),
+/// Stops a stream of the same window: nobody stops those of others.
+async fn stop(
+    id: String,
+    info: RequestInfo,
+    State(desk): State<Arc<Desk>>,
+) -> Result<(), FunctionError> {
+    let key = (info.connection().map(Connection::id), id);
+    let is_own = desk.streams.lock().contains(&key);
+    match desk.api.get().filter(|_| is_own) {
+        Some(api) => api.stop_stream(&key.1).map_err(FunctionError::public),
+        None => Err(FunctionError::public("you have no such stream")),
     }
+}
+
+/// Has everybody who joins a room hear the relay group of its name, in each of their windows. Who comes first opens it.
+async fn enter(relay: RelayRef, join: Join) -> Result<Value, Denied> {
+    let room = join.membership;
+    let user = room.session().user_id().ok_or("log in first")?;
+    let hears = || room.connection().clone();
+    let public = GroupType::Public;
+    let entered = match relay.create(room.topic(), public, user, hears()).await {
+        Err(RelayError::AlreadyExists) => relay.attach(room.topic(), user, hears()).await.map(drop),
+        created => created,
+    };
+    entered.map_err(|error| error.code())?;
+    Ok(json!({}))
 }
 
 async fn start_engine(desk: &Arc<Desk>) -> Result<GenApi, Box<dyn Error>> {
@@ -76,7 +124,7 @@ async fn start_engine(desk: &Arc<Desk>) -> Result<GenApi, Box<dyn Error>> {
         .functions(functions)
         .config(offer("reverse").arg("text", ArgType::String).build()?)
         .config(offer("count").stream().no_timeout().build()?)
-        .config(offer("stop").build()?)
+        .config(offer("stop").arg("id", ArgType::String).build()?)
         .relay("demo")
         .start()
         .await?;
@@ -90,9 +138,20 @@ async fn login(name: String, desk: web::Data<Desk>) -> impl Responder {
     if name.is_empty() || name.chars().count() > 40 {
         return HttpResponse::BadRequest().body("a name of at most 40 letters, please");
     }
+    let mut tokens = desk.tokens.lock();
+    if tokens.len() >= MOST_TOKENS {
+        return HttpResponse::ServiceUnavailable()
+            .body("too many people are here, please come later");
+    }
     let token = uuid::Uuid::from_u128(rand::random()).to_string();
-    desk.tokens.lock().insert(token.clone(), name.to_owned());
+    tokens.insert(token.clone(), name.to_owned());
     HttpResponse::Ok().body(token)
+}
+
+/// Forgets a token.
+async fn logout(token: String, desk: web::Data<Desk>) -> impl Responder {
+    desk.tokens.lock().remove(&token);
+    HttpResponse::NoContent()
 }
 
 fn asset(path: &str, mime: &'static str, text: &'static str) -> actix_web::Resource {
@@ -110,27 +169,35 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let tokens = Arc::clone(&desk);
     let verify = move |connect: Connect| {
-        let token = connect.params.text("token").unwrap_or_default();
+        // Clients before Phoenix 1.8 can give it as a parameter only.
+        let token = connect.token.as_deref();
+        let token = token.or(connect.params.text("token")).unwrap_or_default();
         let user = tokens.tokens.lock().get(token).cloned();
         async move {
             user.map(Session::user)
                 .ok_or(Denied::reason("log in first"))
         }
     };
+    let relay = api.relay().clone();
+    let room = Channel::new().on_join(move |join| enter(relay.clone(), join));
     let endpoint = ChannelEndpoint::new(&api)
         .on_connect(verify)
         .channel("api:*", Channel::new())
+        .channel("room:*", room)
         .start()
         .await?;
 
     let html = include_str!("page/index.html");
+    let css = include_str!("page/style.css");
     let (client, page) = (include_str!("page/client.js"), include_str!("page/page.js"));
     let desk = web::Data::from(desk);
     let server = HttpServer::new(move || {
         App::new()
             .app_data(desk.clone())
             .route("/login", web::post().to(login))
+            .route("/logout", web::post().to(logout))
             .service(asset("/", "text/html; charset=utf-8", html))
+            .service(asset("/style.css", "text/css; charset=utf-8", css))
             .service(asset(
                 "/client.js",
                 "text/javascript; charset=utf-8",

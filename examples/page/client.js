@@ -1,108 +1,169 @@
-// The Phoenix Channels protocol, version 2, in its smallest useful form: join, ask, receive, reconnect and rejoin.
+// The Phoenix Channels protocol, version 2, in its smallest useful form: join, call, receive, reconnect and rejoin.
 // The npm package `phoenix` does all of this and more: the README shows the same with it.
 
 const REQUEST_EVENT = "phoenix_gen_api";
+const HEARTBEAT_MS = 30_000;
+
+/** The connection broke before the answer came: the server may or may not have done what it was asked for. */
+export class ConnectionLost extends Error {}
+
+/** An id that no other window has: responses, streams and messages are told apart by it. */
+export const newId = () =>
+  Array.from(crypto.getRandomValues(new Uint32Array(4)), (word) => word.toString(36)).join("-");
 
 export class GatewayClient {
-  // `params` is asked before every connect; `onState` and `onMessage` hear of the connection and of relayed messages.
-  constructor({ url, topic, service, params, onState, onMessage }) {
-    Object.assign(this, { url, topic, service, params, onState, onMessage });
-    Object.assign(this, { ref: 0, joinRef: null, tries: 0, closed: false, replies: new Map(), calls: new Map() });
-    this.connect();
+  isConnected = false;
+  #options;
+  #socket = null;
+  #heartbeat = null;
+  #joinRef = null;
+  #lastRef = 0;
+  #failures = 0;
+  #isClosed = false;
+  /** What waits for the server's reply to a frame, by the frame's ref. */
+  #replies = new Map();
+  /** What waits for the response to a request, by the request's id. */
+  #calls = new Map();
+  /** What is sent once the channel is joined. */
+  #queue = [];
+
+  /**
+   * Connects, and stays connected until `close`.
+   *
+   * - `url`, `topic`, `service`: where the gateway, the channel and the functions are.
+   * - `getToken(isFresh)`: answers the token to connect with, a fresh one where the last connect failed: from a page it
+   *   looks the same whether a server refuses a token or is down.
+   * - `onState(isConnected)`, `onMessage(message, requestId)`: hear of the connection, and of messages to the groups.
+   */
+  constructor(options) {
+    this.#options = options;
+    this.#connect();
   }
 
-  async connect() {
-    this.onState(this.tries ? "reconnecting" : "connecting");
-    try {
-      const query = new URLSearchParams({ vsn: "2.0.0", ...(await this.params()) });
-      if (this.closed) return;
-      this.socket = new WebSocket(`${this.url}/websocket?${query}`);
-    } catch {
-      return this.retry();
-    }
-    this.socket.onopen = () => {
-      this.joinRef = this.nextRef();
-      this.send(this.joinRef, this.joinRef, this.topic, "phx_join", {}).then(
-        () => { this.tries = 0; this.onState("connected"); },
-        () => this.socket.close(),
-      );
-      this.heart = setInterval(() => this.beat(), 30_000);
-    };
-    this.socket.onmessage = ({ data }) => this.receive(JSON.parse(data));
-    this.socket.onclose = () => this.retry();
-  }
-
-  retry() {
-    clearInterval(this.heart);
-    for (const { fail } of [...this.replies.values(), ...this.calls.values()]) fail(new Error("connection lost"));
-    this.replies.clear();
-    this.calls.clear();
-    if (this.closed) return this.onState("closed");
-    this.onState("reconnecting");
-    // Growing pauses, so that a server that comes back is not stormed.
-    setTimeout(() => this.closed || this.connect(), Math.min(200 * 2 ** this.tries++, 5_000));
-  }
-
-  // A connection that does not answer until the next beat is none.
-  beat() {
-    if (this.replies.has(this.heartRef)) return this.socket.close();
-    this.heartRef = this.nextRef();
-    this.send(null, this.heartRef, "phoenix", "heartbeat", {}).catch(() => {});
-  }
-
-  nextRef() {
-    return String(++this.ref);
-  }
-
-  // Sends a frame; answered by the server's reply to it.
-  send(joinRef, ref, topic, event, payload) {
-    if (this.socket?.readyState !== WebSocket.OPEN) return Promise.reject(new Error("not connected"));
+  /**
+   * Calls a function; answers its result. The chunks of a stream come to `onChunk` before. Without a connection the call
+   * waits for one.
+   */
+  call(requestType, args = {}, { id = newId(), onChunk = () => {} } = {}) {
+    const request = { service: this.#options.service, request_type: requestType, request_id: id, args };
     return new Promise((done, fail) => {
-      this.replies.set(ref, { done, fail });
-      this.socket.send(JSON.stringify([joinRef, ref, topic, event, payload]));
+      const send = () => {
+        this.#calls.set(id, { done, fail, onChunk, isOpen: false });
+        const reply = this.#send(REQUEST_EVENT, request);
+        // The result has come before. Where the reply says "error" there was no request, and no other answer will come.
+        reply.catch((error) => this.#calls.delete(id) && fail(error));
+      };
+      if (this.#isClosed) fail(new ConnectionLost("closed"));
+      else if (this.isConnected) send();
+      else this.#queue.push({ send, fail });
     });
   }
 
-  receive([joinRef, ref, , event, payload]) {
+  /** Ends the connection for good, and with it what is under way. */
+  close() {
+    this.#isClosed = true;
+    this.#disconnected();
+    for (const { fail } of this.#queue.splice(0)) fail(new ConnectionLost("closed"));
+    this.#socket?.close(1000);
+  }
+
+  async #connect() {
+    let socket;
+    try {
+      const token = await this.#options.getToken(this.#failures > 0);
+      if (this.#isClosed) return;
+      // As a subprotocol, since addresses end up in logs.
+      const encoded = btoa(token).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+      const bearer = `base64url.bearer.phx.${encoded}`;
+      socket = new WebSocket(`${this.#options.url}/websocket?vsn=2.0.0`, ["phoenix", bearer]);
+    } catch {
+      return this.#retry();
+    }
+    this.#socket = socket;
+    socket.onopen = () => this.#join();
+    socket.onmessage = ({ data }) => this.#receive(JSON.parse(data));
+    socket.onclose = () => this.#retry();
+  }
+
+  #join() {
+    this.#joinRef = String(this.#lastRef + 1);
+    this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_MS);
+    this.#send("phx_join", {}).then(
+      () => {
+        this.#failures = 0;
+        this.isConnected = true;
+        for (const { send } of this.#queue.splice(0)) send();
+        this.#options.onState(true);
+      },
+      () => this.#socket.close(),
+    );
+  }
+
+  #retry() {
+    this.#disconnected();
+    if (this.#isClosed) return;
+    this.#options.onState(false);
+    // Growing pauses, so that a server that comes back is not stormed.
+    setTimeout(() => this.#isClosed || this.#connect(), Math.min(200 * 2 ** this.#failures++, 5_000));
+  }
+
+  #disconnected() {
+    this.isConnected = false;
+    clearInterval(this.#heartbeat);
+    const lost = new ConnectionLost("connection lost");
+    for (const waiting of [this.#calls, this.#replies]) {
+      for (const { fail } of waiting.values()) fail(lost);
+      waiting.clear();
+    }
+  }
+
+  /** A connection that has not answered the last heartbeat by the next one is dead. */
+  #beat() {
+    if (this.#replies.has("heartbeat")) return this.#socket.close();
+    this.#push([null, "heartbeat", "phoenix", "heartbeat", {}]).catch(() => {});
+  }
+
+  /** Sends an event to the channel; answers the server's reply. */
+  #send(event, payload) {
+    return this.#push([this.#joinRef, String(++this.#lastRef), this.#options.topic, event, payload]);
+  }
+
+  #push(frame) {
+    return new Promise((done, fail) => {
+      this.#replies.set(frame[1], { done, fail });
+      this.#socket.send(JSON.stringify(frame));
+    });
+  }
+
+  #receive([joinRef, ref, , event, payload]) {
+    if (this.#isClosed) return;
     if (event === "phx_reply") {
-      const { done, fail } = this.replies.get(ref) ?? {};
-      this.replies.delete(ref);
-      if (payload.status === "ok") done?.(payload.response);
-      else fail?.(new Error(payload.response?.reason ?? payload.response));
-    } else if (joinRef !== this.joinRef) {
+      const waiting = this.#replies.get(ref);
+      this.#replies.delete(ref);
+      if (payload.status === "ok") waiting?.done(payload.response);
+      else waiting?.fail(new Error(payload.response?.reason ?? payload.response));
+    } else if (joinRef !== this.#joinRef) {
       return;
     } else if (event === "phx_error" || event === "phx_close") {
-      this.socket.close();
+      this.#socket.close();
     } else if (event === REQUEST_EVENT) {
-      this.receiveResponse(payload);
+      this.#receiveResponse(payload);
     }
   }
 
-  receiveResponse({ request_id: id, result, success, error, has_more }) {
-    const call = this.calls.get(id);
-    // A message to a group comes under its sender's request id, to the sender too.
-    if (result?.from_user_id) return this.onMessage(result);
-    // The first one says that the stream is open.
-    if (has_more) return call?.isOpen ? call.onChunk(result) : Object.assign(call ?? {}, { isOpen: true });
-    this.calls.delete(id);
-    if (success) call?.done(result);
-    else call?.fail(new Error(error));
-  }
-
-  // Calls a function: answered by its result. The chunks of a stream come to `onChunk` before.
-  call(requestType, args = {}, onChunk = () => {}) {
-    const id = Array.from(crypto.getRandomValues(new Uint32Array(4)), (word) => word.toString(36)).join("-");
-    return new Promise((done, fail) => {
-      this.calls.set(id, { done, fail, onChunk });
-      const request = { service: this.service, request_type: requestType, request_id: id, args };
-      const reply = this.send(this.joinRef, this.nextRef(), this.topic, REQUEST_EVENT, request);
-      reply.catch((error) => this.calls.delete(id) && fail(error));
-    });
-  }
-
-  close() {
-    this.closed = true;
-    if (this.socket && this.socket.readyState !== WebSocket.CLOSED) this.socket.close(1000);
-    else this.onState("closed");
+  #receiveResponse({ request_id: id, result, success, error, has_more: hasMore }) {
+    // A message to a group comes under its sender's request id; to the sender too, once the request is answered.
+    if (result?.from_user_id) return this.#options.onMessage(result, id);
+    const call = this.#calls.get(id);
+    if (!call) return;
+    if (hasMore) {
+      // The first one only says that the stream is open.
+      if (call.isOpen) call.onChunk(result);
+      call.isOpen = true;
+      return;
+    }
+    this.#calls.delete(id);
+    if (success) call.done(result);
+    else call.fail(new Error(error));
   }
 }
