@@ -14,19 +14,19 @@ use std::{
 };
 
 use actix::{
-    Actor, ActorContext, ActorState, Context,
+    Actor, ActorContext, ActorFuture, ActorState, AsyncContext, Context,
     dev::{AsyncContextParts, ContextFut},
 };
 
 use crate::{
     control::{Control, Orders, Signal},
     exit::ExitReason,
-    panics::{catch_panic, drop_caught},
+    panics::{Panicked, catch_panic, drop_caught},
 };
 
 /// Who is told about the steps of a driven actor.
 pub(crate) trait Attendant: Unpin + 'static {
-    /// The start is complete: the first poll passed, or a deferred start was acknowledged.
+    /// The start is complete: `started` returned, or a deferred start was acknowledged.
     fn started(&mut self);
 
     /// The actor is about to be dropped; nobody new may reach it.
@@ -52,7 +52,7 @@ pub(crate) struct Driver<A: Actor<Context = Context<A>>, T: Attendant> {
 #[derive(Clone, Copy, PartialEq)]
 enum Phase {
     New,
-    /// Polled, but its start waits for a `StartAck`.
+    /// Polled; its start waits for a `StartAck`, or failed.
     Starting,
     Started,
 }
@@ -95,20 +95,33 @@ where
         let starts = self.phase == Phase::New;
         // An actor without any address stops by itself; this one lasts until the first poll has handed out others.
         let _first_addr = (starts && !actor.ctx().connected()).then(|| actor.address());
+        if starts {
+            AfterStarted::schedule(actor.ctx());
+        }
         let scope = Scope::enter(starts.then(|| Arc::clone(&self.control)));
         let polled = catch_panic(|| Pin::new(actor).poll(cx));
-        let notes = scope.leave();
-        if starts {
-            self.phase = Phase::Started;
-        }
-        if let Some(notes) = notes {
-            if notes.start_deferred {
-                self.phase = Phase::Starting;
-            }
+        let mut start = None;
+        if let Some(notes) = scope.leave() {
+            start = notes.start;
             if let Some(reason) = notes.exit {
                 self.noted = Some(Box::new(reason));
             }
         }
+        let ended = self.after_poll(polled);
+        let complete = match (starts, start) {
+            (true, None) => false,
+            (true, Some(Start::Deferred)) | (false, _) => self.control.is_ready(),
+            (true, Some(start)) => start.is_complete(ended.as_ref()),
+        };
+        if complete {
+            self.phase = Phase::Started;
+        } else if starts {
+            self.phase = Phase::Starting;
+        }
+        ended
+    }
+
+    fn after_poll(&mut self, polled: Result<Poll<()>, Panicked>) -> Option<ExitReason> {
         match polled {
             Err(panicked) => Some(panicked.into()),
             Ok(Poll::Ready(())) => Some(self.reason_for_stop()),
@@ -168,25 +181,19 @@ where
             this.end(ExitReason::Killed);
             return Poll::Ready(());
         }
-        let was_new = this.phase == Phase::New;
+        let before = this.phase;
         this.control.begin_turn();
-        if let Some(reason) = this.poll_actor(cx) {
-            if was_new && this.phase == Phase::Started && !reason.is_abnormal() {
-                // It did start; it just had nothing more to do.
-                this.attendant.started();
-            } else if was_new {
-                this.phase = Phase::Starting;
+        let ended = this.poll_actor(cx);
+        if before != Phase::Started && this.phase == Phase::Started {
+            this.attendant.started();
+        }
+        match ended {
+            Some(reason) => {
+                this.end(reason);
+                Poll::Ready(())
             }
-            this.end(reason);
-            return Poll::Ready(());
+            None => Poll::Pending,
         }
-        if this.phase == Phase::Starting && this.control.is_ready() {
-            this.phase = Phase::Started;
-            this.attendant.started();
-        } else if was_new && this.phase == Phase::Started {
-            this.attendant.started();
-        }
-        Poll::Pending
     }
 }
 
@@ -223,9 +230,72 @@ enum Turn {
 #[derive(Default)]
 struct Notes {
     exit: Option<ExitReason>,
-    start_deferred: bool,
-    /// Set during the first poll only, the one in which a start can be deferred.
+    /// Set until `started` has returned: while it runs, the start can be deferred.
     starting: Option<Arc<Control>>,
+    start_deferred: bool,
+    /// Set when `started` has returned.
+    start: Option<Start>,
+}
+
+/// How `started` returned.
+#[derive(Clone, Copy)]
+enum Start {
+    Done,
+    /// It told the actor to exit.
+    Exits,
+    Deferred,
+}
+
+impl Start {
+    /// Whether the start is complete, given what became of the actor in the same turn.
+    fn is_complete(self, ended: Option<&ExitReason>) -> bool {
+        match (self, ended) {
+            // Terminated by itself, most likely where it starts.
+            (Self::Done, Some(reason)) => *reason != ExitReason::Killed,
+            (_, Some(reason)) => !reason.is_abnormal(),
+            (_, None) => true,
+        }
+    }
+}
+
+/// Notes in its drop that `started` has returned: actix drops what was cancelled before the first poll right then, before
+/// it goes on to anything that `started` scheduled.
+struct AfterStarted;
+
+impl AfterStarted {
+    fn schedule<A: Actor<Context = Context<A>>>(ctx: &mut Context<A>) {
+        let cancelled = ctx.spawn(Self);
+        ctx.cancel_future(cancelled);
+    }
+}
+
+impl<A: Actor> ActorFuture<A> for AfterStarted {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        _: &mut A,
+        _: &mut A::Context,
+        _: &mut TaskContext<'_>,
+    ) -> Poll<()> {
+        Poll::Ready(())
+    }
+}
+
+impl Drop for AfterStarted {
+    fn drop(&mut self) {
+        Notes::write(|notes| {
+            notes.starting = None;
+            notes.start = Some(match notes {
+                Notes {
+                    start_deferred: true,
+                    ..
+                } => Start::Deferred,
+                Notes { exit: Some(_), .. } => Start::Exits,
+                _ => Start::Done,
+            });
+        });
+    }
 }
 
 impl Notes {

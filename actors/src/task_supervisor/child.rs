@@ -58,8 +58,6 @@ impl ChildSpec<TaskActor> {
         let run = move || {
             let make = Arc::clone(&make);
             let run = async move {
-                // The start is complete before the task begins, so that its failure is an exit, not a failed start.
-                tokio::task::yield_now().await;
                 match make().await {
                     Ok(()) => ExitReason::Normal,
                     Err(error) => ExitReason::error(error),

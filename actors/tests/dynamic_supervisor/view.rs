@@ -211,3 +211,23 @@ fn a_child_that_never_ran_makes_no_event() {
         root.shutdown().await;
     });
 }
+
+#[test]
+fn a_child_whose_first_message_ends_it_in_its_first_turn_is_told_as_started_and_terminated() {
+    paused(async {
+        let events = Events::default();
+        let (root, children) =
+            start(DynamicSupervisorSpec::new().observer(events.observer())).await;
+        let child = children.spawn_child(|| Subject::new(OnStop::Obey));
+        child.expect("admitted").addr().do_send(Panic);
+        settle().await;
+        assert_eq!(
+            events.take(),
+            [
+                format!("{SUBJECT} started"),
+                format!("{SUBJECT} ended: panicked: told to panic")
+            ]
+        );
+        root.shutdown().await;
+    });
+}

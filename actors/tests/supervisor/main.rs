@@ -4,6 +4,7 @@
 mod support;
 
 mod admin;
+mod after_start;
 mod calls;
 mod cast;
 mod faults;

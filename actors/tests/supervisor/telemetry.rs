@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// One line for each event.
-fn note_events(journal: &Journal) -> impl Fn(&SupervisionEvent) + Send + Sync + 'static {
+pub(crate) fn note_events(journal: &Journal) -> impl Fn(&SupervisionEvent) + Send + Sync + 'static {
     let journal = journal.clone();
     move |event| {
         journal.note(match event {
