@@ -13,6 +13,7 @@ use crate::{
     exit::ExitReason,
     monitor::Monitor,
     slot::{Slot, Status},
+    supervisor::{ChildCounts, ChildState, SupervisionTree},
 };
 
 /// A cheap, cloneable handle on a supervised child, valid across its restarts.
@@ -78,18 +79,18 @@ impl<A: Actor<Context = Context<A>>> ChildRef<A> {
         M: Message + Send + 'static,
         M::Result: Send,
     {
-        let (request, incarnation) = {
+        let (request, control) = {
             let running = self.slot.running();
             match running.as_ref() {
                 Some(running) if running.addr.connected() => {
-                    (running.addr.send(message), running.incarnation)
+                    (running.addr.send(message), Arc::clone(&running.control))
                 }
                 _ => return Err(CallError::NotRunning(message)),
             }
         };
         match request.await {
             Ok(result) => Ok(result),
-            Err(_) => Err(match self.slot.settle(incarnation).await {
+            Err(_) => Err(match control.turn_ended().await {
                 Some(reason) => CallError::Died(reason),
                 None => CallError::NoReply,
             }),
@@ -179,7 +180,8 @@ impl<A: Actor<Context = Context<A>>> ChildRef<A> {
 
     /// Like [`stop`](Self::stop), but kills the incarnation when it has not ended after `patience`.
     ///
-    /// As with [`kill`](Self::kill), a handler that blocks its thread delays the end until it returns.
+    /// As with [`kill`](Self::kill), a handler that blocks its thread delays the end until it returns. Once begun it goes on,
+    /// also where this future is dropped, for as long as the runtime of the caller runs.
     ///
     /// # Panics
     ///
@@ -192,13 +194,14 @@ impl<A: Actor<Context = Context<A>>> ChildRef<A> {
             return ExitReason::NotRunning;
         }
         control.send(Signal::Stop);
-        match timeout(patience, control.exited()).await {
-            Ok(reason) => reason,
-            Err(_) => {
-                control.send(Signal::Kill);
-                control.exited().await
+        // The kill comes in time also where the caller goes away.
+        let ending = Arc::clone(&control);
+        tokio::spawn(async move {
+            if timeout(patience, ending.exited()).await.is_err() {
+                ending.send(Signal::Kill);
             }
-        }
+        });
+        control.exited().await
     }
 
     /// Ends the present incarnation without its hooks, reason [`ExitReason::Killed`], and waits for its end
@@ -207,6 +210,18 @@ impl<A: Actor<Context = Context<A>>> ChildRef<A> {
     /// A handler that blocks its thread delays the end until it returns.
     pub async fn kill(&self) -> ExitReason {
         self.end(Signal::Kill).await
+    }
+
+    /// What is here and below, at this moment.
+    pub(crate) fn subtree(&self) -> SupervisionTree {
+        let (id, actor) = (Arc::clone(self.slot.id()), std::any::type_name::<A>());
+        SupervisionTree::of(id, self.slot.state(), actor, self.slot.view())
+    }
+
+    /// The numbers of children of a supervisor that is alive.
+    pub(crate) fn counts(&self) -> Option<ChildCounts> {
+        let alive = self.slot.state() != ChildState::Stopped;
+        Some(self.slot.view().filter(|_| alive)?.counts())
     }
 
     pub(crate) async fn end(&self, signal: Signal) -> ExitReason {

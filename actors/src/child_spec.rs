@@ -16,9 +16,6 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use actix::{Actor, Context};
-use futures_util::future::BoxFuture;
-
 use crate::{
     child_ref::ChildRef,
     control::Control,
@@ -27,8 +24,10 @@ use crate::{
     placement::Placement,
     slot::Slot,
     start_error::StartError,
-    supervisor::{ChildState, SupervisionTree, Supervisor, SupervisorSpec},
+    supervisor::{ChildState, Children, SupervisionTree, Supervisor, SupervisorSpec},
+    view::View,
 };
+use actix::{Actor, Context};
 
 /// When a child is started again after it ended.
 ///
@@ -107,8 +106,6 @@ pub struct ChildSpecInfo {
 pub struct ChildSpec<A: Actor> {
     launcher: Launcher<A>,
     info: ChildSpecInfo,
-    /// For supervisors only.
-    describe: Option<Describe<A>>,
 }
 
 impl<A: Actor<Context = Context<A>>> ChildSpec<A> {
@@ -117,7 +114,7 @@ impl<A: Actor<Context = Context<A>>> ChildSpec<A> {
     where
         F: Fn() -> A + Send + Sync + 'static,
     {
-        Self::with_factory(id.into(), Box::new(move |_| Ok(Init::Run(factory()))))
+        Self::worker(id.into(), Box::new(move |_| Ok(Init::Run(factory()))))
     }
 
     /// A permanent worker, made by a factory that may fail or decline with [`Init::Ignore`].
@@ -128,13 +125,34 @@ impl<A: Actor<Context = Context<A>>> ChildSpec<A> {
         F: Fn() -> Result<Init<A>, E> + Send + Sync + 'static,
         E: fmt::Display,
     {
-        Self::with_factory(id.into(), Box::new(move |_| factory().map_err(failed)))
+        Self::worker(id.into(), Box::new(move |_| factory().map_err(failed)))
     }
 
-    pub(crate) fn with_factory(id: Arc<str>, factory: Box<Factory<A>>) -> Self {
+    fn worker(id: Arc<str>, factory: Box<Factory<A>>) -> Self {
+        let shutdown = Shutdown::Timeout(Duration::from_secs(5));
+        Self::with_factory(id, factory, ChildKind::Worker, shutdown, None)
+    }
+
+    /// A supervisor: it is given as long as it needs to stop its own children.
+    pub(crate) fn of_supervisor(
+        id: Arc<str>,
+        view: Arc<dyn View>,
+        factory: Box<Factory<A>>,
+    ) -> Self {
+        let (kind, shutdown) = (ChildKind::Supervisor, Shutdown::Infinity);
+        Self::with_factory(id, factory, kind, shutdown, Some(view))
+    }
+
+    fn with_factory(
+        id: Arc<str>,
+        factory: Box<Factory<A>>,
+        kind: ChildKind,
+        shutdown: Shutdown,
+        view: Option<Arc<dyn View>>,
+    ) -> Self {
         Self {
             launcher: Launcher {
-                slot: Arc::new(Slot::new(Arc::clone(&id))),
+                slot: Arc::new(Slot::new(Arc::clone(&id), view)),
                 factory,
                 placement: Placement::default(),
                 mailbox_capacity: None,
@@ -142,12 +160,11 @@ impl<A: Actor<Context = Context<A>>> ChildSpec<A> {
             info: ChildSpecInfo {
                 id,
                 restart: Restart::default(),
-                shutdown: Shutdown::Timeout(Duration::from_secs(5)),
-                kind: ChildKind::Worker,
+                shutdown,
+                kind,
                 significant: false,
                 actor: std::any::type_name::<A>(),
             },
-            describe: None,
         }
     }
 
@@ -168,14 +185,6 @@ impl<A: Actor<Context = Context<A>>> ChildSpec<A> {
     /// The default is false. Only transient and temporary children can be significant.
     pub fn significant(mut self, significant: bool) -> Self {
         self.info.significant = significant;
-        self
-    }
-
-    /// Declares a supervisor: it is given as long as it needs to stop its own children.
-    pub(crate) fn of_supervisor(mut self, describe: Describe<A>) -> Self {
-        self.info.kind = ChildKind::Supervisor;
-        self.info.shutdown = Shutdown::Infinity;
-        self.describe = Some(describe);
         self
     }
 
@@ -204,17 +213,10 @@ impl<A: Actor<Context = Context<A>>> ChildSpec<A> {
     }
 
     pub(crate) fn into_blueprint(self) -> Blueprint {
-        let Self {
-            launcher,
-            info,
-            describe,
-        } = self;
+        let Self { launcher, info } = self;
         Blueprint {
             info: Arc::new(info),
-            place: Arc::new(Seat {
-                slot: Arc::clone(&launcher.slot),
-                describe,
-            }),
+            place: Arc::clone(&launcher.slot) as _,
             launcher: Some(Arc::new(Arc::new(launcher))),
         }
     }
@@ -226,10 +228,13 @@ impl ChildSpec<Supervisor> {
     /// Its children's handles stay valid when it is restarted itself.
     pub fn supervisor(id: impl Into<Arc<str>>, spec: SupervisorSpec) -> Self {
         let id = id.into();
-        let path = Arc::clone(&id);
-        let factory = move |lineage: &_| Ok(Init::Run(spec.instantiate(lineage, &path)?));
-        Self::with_factory(id, Box::new(factory))
-            .of_supervisor(|supervisor| Box::pin(async move { supervisor.tree().await }))
+        let (path, children) = (Arc::clone(&id), Children::default());
+        let view = Arc::new(children.clone());
+        let factory = move |origin: &_| {
+            let supervisor = spec.instantiate(origin, &path, children.clone())?;
+            Ok(Init::Run(supervisor))
+        };
+        Self::of_supervisor(id, view, Box::new(factory))
     }
 
     /// A nested supervisor whose spec is made anew at each start, and which may fail or decline to start.
@@ -253,14 +258,17 @@ impl ChildSpec<Supervisor> {
         E: fmt::Display,
     {
         let id = id.into();
-        let path = Arc::clone(&id);
-        let factory = move |lineage: &_| match factory() {
-            Ok(Init::Run(spec)) => Ok(Init::Run(spec.instantiate(lineage, &path)?)),
+        let (path, children) = (Arc::clone(&id), Children::default());
+        let view = Arc::new(children.clone());
+        let factory = move |origin: &_| match factory() {
+            Ok(Init::Run(spec)) => {
+                let supervisor = spec.instantiate(origin, &path, children.clone())?;
+                Ok(Init::Run(supervisor))
+            }
             Ok(Init::Ignore) => Ok(Init::Ignore),
             Err(error) => Err(failed(error)),
         };
-        Self::with_factory(id, Box::new(factory))
-            .of_supervisor(|supervisor| Box::pin(async move { supervisor.tree().await }))
+        Self::of_supervisor(id, view, Box::new(factory))
     }
 }
 
@@ -290,21 +298,20 @@ impl Blueprint {
     }
 
     /// Starts the next incarnation; the start fails where the factory was forgotten.
-    pub(crate) fn launch(&self, env: LaunchEnv) -> Launched {
+    ///
+    /// # Errors
+    ///
+    /// The strings on the previous incarnation, while something is left of it.
+    pub(crate) fn launch(&self, env: LaunchEnv) -> Result<Launched, Arc<Control>> {
         match &self.launcher {
             Some(launcher) => launcher.launch(env),
-            None => Launched::failed(ExitReason::NotRunning),
+            None => Ok(Launched::failed(ExitReason::NotRunning)),
         }
     }
 
-    /// Lets go of the factory, and of all that it holds, when there will be no other start.
-    pub(crate) fn forget_factory(&mut self) {
-        self.launcher = None;
-    }
-
-    /// The strings on the latest incarnation, if there was one.
-    pub(crate) fn control(&self) -> Option<Arc<Control>> {
-        self.place.control()
+    /// Takes the factory out, with all that it holds, when there will be no other start.
+    pub(crate) fn take_factory(&mut self) -> Option<impl Sized + use<>> {
+        self.launcher.take()
     }
 
     /// Makes an incarnation unreachable that was killed and blocks its thread.
@@ -318,63 +325,39 @@ impl Blueprint {
     }
 
     /// The child, which stands as `state` says, with everything below it.
-    pub(crate) async fn tree(&self, state: ChildState) -> SupervisionTree {
-        if matches!(state, ChildState::Running { .. })
-            && let Some(tree) = self.place.describe()
-        {
-            return tree.await;
-        }
-        SupervisionTree {
-            id: Arc::clone(self.id()),
-            state,
-            actor: self.info.actor,
-            child_count: 0,
-            children: Vec::new(),
-        }
+    pub(crate) fn tree(&self, state: ChildState) -> SupervisionTree {
+        let id = Arc::clone(self.id());
+        SupervisionTree::of(id, state, self.info.actor, self.place.view())
     }
 }
 
-/// Asks a supervisor for its part of the tree.
-pub(crate) type Describe<A> = fn(ChildRef<A>) -> BoxFuture<'static, SupervisionTree>;
-
 trait Launch: Send + Sync {
-    fn launch(&self, env: LaunchEnv) -> Launched;
+    fn launch(&self, env: LaunchEnv) -> Result<Launched, Arc<Control>>;
 }
 
 impl<A: Actor<Context = Context<A>>> Launch for Arc<Launcher<A>> {
-    fn launch(&self, env: LaunchEnv) -> Launched {
+    fn launch(&self, env: LaunchEnv) -> Result<Launched, Arc<Control>> {
         Launcher::launch(self, env)
     }
 }
 
 /// What is there of a child besides its factory, the actor type forgotten.
 trait Place: Send + Sync {
-    fn control(&self) -> Option<Arc<Control>>;
     fn give_up(&self, incarnation: u64);
     fn identity(&self) -> usize;
-    fn describe(&self) -> Option<BoxFuture<'static, SupervisionTree>>;
+    fn view(&self) -> Option<&Arc<dyn View>>;
 }
 
-struct Seat<A: Actor> {
-    slot: Arc<Slot<A>>,
-    describe: Option<Describe<A>>,
-}
-
-impl<A: Actor<Context = Context<A>>> Place for Seat<A> {
-    fn control(&self) -> Option<Arc<Control>> {
-        self.slot.control()
-    }
-
+impl<A: Actor<Context = Context<A>>> Place for Slot<A> {
     fn give_up(&self, incarnation: u64) {
-        self.slot.give_up(incarnation);
+        Slot::give_up(self, incarnation);
     }
 
     fn identity(&self) -> usize {
-        Arc::as_ptr(&self.slot).addr()
+        std::ptr::from_ref(self).addr()
     }
 
-    fn describe(&self) -> Option<BoxFuture<'static, SupervisionTree>> {
-        let describe = self.describe?;
-        Some(describe(ChildRef::new(Arc::clone(&self.slot))))
+    fn view(&self) -> Option<&Arc<dyn View>> {
+        Slot::view(self)
     }
 }

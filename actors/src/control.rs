@@ -60,7 +60,8 @@ pub(crate) struct Control {
     /// Somebody waits for the end of the actor's turn.
     asked: AtomicBool,
     exit: OnceLock<ExitReason>,
-    /// Told of the exit, and of the end of a turn that was waited for.
+    gone: AtomicBool,
+    /// Told of the exit, of the end of a turn that was waited for, and when nothing is left.
     news: Notify,
 }
 
@@ -121,11 +122,29 @@ impl Control {
 
     /// Waits for the end of the actor: its memory is released and its exit recorded.
     pub(crate) async fn exited(&self) -> ExitReason {
+        self.until(|control| control.exit.get().cloned()).await
+    }
+
+    /// Nothing is left of the incarnation, nor of what was below it; see [`Presence`](crate::presence::Presence).
+    pub(crate) fn set_gone(&self) {
+        self.gone.store(true, Ordering::SeqCst);
+        self.news.notify_waiters();
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::SeqCst)
+    }
+
+    pub(crate) async fn gone(&self) {
+        self.until(|control| control.is_gone().then_some(())).await;
+    }
+
+    async fn until<T>(&self, look: impl Fn(&Self) -> Option<T>) -> T {
         loop {
             let news = self.news.notified();
-            // `notified` counts from its creation, so an exit between the check and the wait is not missed.
-            if let Some(reason) = self.exit.get() {
-                return reason.clone();
+            // `notified` counts from its creation, so news between the look and the wait are not missed.
+            if let Some(seen) = look(self) {
+                return seen;
             }
             news.await;
         }
@@ -136,13 +155,14 @@ impl Control {
     ///
     /// It is the driver that answers, when the next turn begins, so a turn that nobody asks about costs nothing.
     pub(crate) async fn turn_ended(&self) -> Option<ExitReason> {
-        let news = self.news.notified();
-        if self.exit.get().is_none() {
-            self.asked.store(true, Ordering::SeqCst);
-            self.wake();
-            news.await;
-        }
-        self.exit.get().cloned()
+        self.asked.store(true, Ordering::SeqCst);
+        self.wake();
+        self.until(|control| match control.exit.get() {
+            Some(reason) => Some(Some(reason.clone())),
+            None if control.asked.load(Ordering::SeqCst) => None,
+            None => Some(None),
+        })
+        .await
     }
 
     /// Called by the driver: the actor has outlived the turns so far.

@@ -31,6 +31,7 @@ mod core;
 mod error;
 mod handle;
 mod messages;
+mod named;
 mod nursery;
 mod seats;
 mod spec;
@@ -40,7 +41,6 @@ use std::{fmt, sync::Arc, time::Duration};
 use actix::{Actor, AsyncContext, Context, Running};
 use futures_util::future::join;
 
-use self::core::{Core, CoreSettings};
 pub use self::{
     child::DynamicChild,
     error::{StartDynamicError, TerminateDynamicError},
@@ -52,13 +52,19 @@ pub(crate) use self::{
     handle::{Sealed, Target},
     nursery::{Nursery, Position},
 };
+use self::{
+    core::{Core, CoreSettings},
+    named::Named,
+};
 use crate::{
     child_spec::Shutdown,
     driver::ExitContext,
     exit::ExitReason,
     intensity::Intensity,
+    launch::Origin,
     lending::{Lender, Lending},
-    observer::Lineage,
+    supervisor::{ChildCounts, SupervisionTree, trees},
+    view::View,
 };
 
 /// The supervisor of children that come and go. It is made from a [`DynamicSupervisorSpec`] and reached through a
@@ -70,13 +76,16 @@ use crate::{
 pub struct DynamicSupervisor {
     shared: Arc<Shared>,
     intensity: Intensity,
-    lineage: Lineage,
+    origin: Origin,
     lending: Lending<Core>,
 }
 
 /// What the supervisor and its handles share; it outlives the supervisor's incarnations.
 struct Shared {
+    /// The children without a spec.
     nursery: Arc<Nursery>,
+    /// Those with one.
+    named: Arc<Named>,
     shutdown: Shutdown,
     kill_timeout: Duration,
 }
@@ -85,24 +94,39 @@ impl Shared {
     fn new(spec: &DynamicSupervisorSpec) -> Self {
         Self {
             nursery: Arc::new(Nursery::new(spec.max_children, spec.pool.clone())),
+            named: Arc::default(),
             shutdown: spec.shutdown,
             kill_timeout: spec.kill_timeout,
         }
     }
 }
 
+impl View for Shared {
+    /// Both kinds of children; those without a spec are workers and always active.
+    fn counts(&self) -> ChildCounts {
+        let mut counts = ChildCounts::of(self.named.snapshot().iter());
+        let unnamed = self.nursery.len();
+        counts.specs += unnamed;
+        counts.active += unnamed;
+        counts.workers += unnamed;
+        counts
+    }
+
+    /// Those without a spec are counted, not listed.
+    fn below(&self) -> (usize, Vec<SupervisionTree>) {
+        let named = self.named.snapshot();
+        (named.len() + self.nursery.len(), trees(named.iter()))
+    }
+}
+
 impl DynamicSupervisor {
-    fn new(spec: &DynamicSupervisorSpec, shared: Arc<Shared>, lineage: Lineage) -> Self {
+    fn new(spec: &DynamicSupervisorSpec, shared: Arc<Shared>, origin: Origin) -> Self {
         Self {
             shared,
             intensity: spec.intensity,
-            lineage,
+            origin,
             lending: Lending::default(),
         }
-    }
-
-    fn core(&self) -> Option<&Core> {
-        self.lending.core()
     }
 }
 
@@ -140,12 +164,13 @@ impl Actor for DynamicSupervisor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        self.shared.nursery.open(&self.lineage);
+        self.shared.nursery.open(&self.origin.lineage);
         self.lending.open(Core::new(CoreSettings {
             intensity: self.intensity,
             kill_timeout: self.shared.kill_timeout,
             seats: Arc::clone(&self.shared.nursery.seats),
-            lineage: self.lineage.clone(),
+            origin: self.origin.clone(),
+            named: Arc::clone(&self.shared.named),
             exits: ctx.address().recipient(),
             stop: self.lending.stop_request(),
         }));

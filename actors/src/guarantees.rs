@@ -23,7 +23,9 @@
 //! does: it had none. A message in the gap is refused at once and not kept; [`ChildRef::wait_until_running`] waits.
 //!
 //! A request to a supervisor is a message as well. The supervisor does one thing at a time: while it starts or stops a
-//! child, requests and exits wait in its mailbox, in order.
+//! child, requests and exits wait in its mailbox, in order. Two questions do not wait, for they are asked when something
+//! hangs: the tree and the counts show how things stand at this moment. A request whose caller goes away is either not begun
+//! or carried out to its end.
 //!
 //! # The end of an actor
 //!
@@ -48,11 +50,14 @@
 //!
 //! # Start and restart
 //!
-//! - **One live incarnation.** A child's next incarnation starts when the previous one is gone, never earlier. One that
-//!   cannot be ended since it blocks its thread makes the start fail with
+//! - **One live incarnation.** A child's next incarnation starts when nothing is left of the previous one, never earlier: it
+//!   has to take the child's only place first. A supervisor keeps its place as long as anything below it is alive, so that
+//!   also one that was killed and makes its children anew doubles none. An incarnation that cannot be ended since it
+//!   blocks its thread makes the start fail, after the supervisor's kill timeout, with
 //!   [`StartError::StillRunning`](crate::StartError::StillRunning).
 //! - **A start is complete** when `started` has returned, or when [`StartAck::ready`] was called. Until then
-//!   nothing else is started, and a panic, or an abnormal exit, is a failed start.
+//!   nothing else is started, and a panic, or an abnormal exit, is a failed start. What comes after is work, also what
+//!   `started` has scheduled and what happens in the same turn: its failure is a death, and calls for a restart.
 //! - **Order.** Children start in the order of their specs, each when the one before it is complete, and end in reverse
 //!   order, each when the one after it is gone. A child added later comes last; a restarted one keeps its place.
 //! - **Rollback.** When a first child fails to start, those before it are ended in reverse order, and the error names the

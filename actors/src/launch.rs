@@ -13,6 +13,7 @@ use crate::{
     observer::Lineage,
     panics::{catch_panic, drop_caught},
     placement::Placement,
+    presence::Presence,
     slot::{Slot, SlotAttendant},
 };
 
@@ -72,7 +73,25 @@ impl ExitNotice {
 pub(crate) struct LaunchEnv {
     /// Whom to tell of the exit, and under which key; `None` for the root of a tree.
     pub(crate) supervisor: Option<(Recipient<ChildExited>, u64)>,
+    pub(crate) origin: Origin,
+}
+
+/// Where a child comes from; what a supervisor passes on to its own children.
+#[derive(Clone)]
+pub(crate) struct Origin {
     pub(crate) lineage: Lineage,
+    /// `None` above a root.
+    pub(crate) presence: Option<Arc<Presence>>,
+}
+
+impl Origin {
+    /// What is above a root.
+    pub(crate) fn none() -> Self {
+        Self {
+            lineage: Lineage::none(),
+            presence: None,
+        }
+    }
 }
 
 /// A start under way.
@@ -97,21 +116,47 @@ impl Launched {
     }
 }
 
-/// A start on its way to its arbiter. Dropped there unused it says that the arbiter stopped, so that nobody waits for
-/// an incarnation that never was.
-struct Awaited(Option<(Arc<Control>, oneshot::Sender<StartResult>)>);
+/// An incarnation that has its place, and nothing more yet.
+pub(crate) struct Birth {
+    pub(crate) incarnation: u64,
+    pub(crate) control: Arc<Control>,
+    pub(crate) presence: Arc<Presence>,
+    pub(crate) started: oneshot::Sender<StartResult>,
+}
 
-impl Drop for Awaited {
-    fn drop(&mut self) {
-        if let Some((control, started)) = self.0.take() {
-            control.set_exited(ExitReason::ArbiterStopped);
-            let _ = started.send(Err(StartError::ArbiterStopped));
+/// A birth on its way to its arbiter. Dropped there unused it says that the arbiter stopped, so that nobody waits for an
+/// incarnation that never was.
+struct Awaited<A: Actor<Context = Context<A>>> {
+    birth: Option<Birth>,
+    slot: Arc<Slot<A>>,
+}
+
+impl<A: Actor<Context = Context<A>>> Awaited<A> {
+    /// Ends it before there is an actor.
+    fn end(&mut self, reason: ExitReason, result: StartResult) {
+        if let Some(birth) = self.birth.take() {
+            drop(birth.presence);
+            self.slot.abandon_start(birth.incarnation);
+            birth.control.set_exited(reason);
+            let _ = birth.started.send(result);
         }
+    }
+
+    fn was_killed(&self) -> bool {
+        self.birth
+            .as_ref()
+            .is_none_or(|birth| birth.control.signal() == Signal::Kill)
+    }
+}
+
+impl<A: Actor<Context = Context<A>>> Drop for Awaited<A> {
+    fn drop(&mut self) {
+        self.end(ExitReason::ArbiterStopped, Err(StartError::ArbiterStopped));
     }
 }
 
 /// Makes an actor; on the thread that will run it, so the actor need not be `Send`.
-pub(crate) type Factory<A> = dyn Fn(&Lineage) -> Result<Init<A>, StartError> + Send + Sync;
+pub(crate) type Factory<A> = dyn Fn(&Origin) -> Result<Init<A>, StartError> + Send + Sync;
 
 /// Everything needed to start a child again and again.
 pub(crate) struct Launcher<A: Actor> {
@@ -122,74 +167,76 @@ pub(crate) struct Launcher<A: Actor> {
 }
 
 impl<A: Actor<Context = Context<A>>> Launcher<A> {
-    /// Starts the next incarnation; the caller has made sure that the previous one is gone.
-    pub(crate) fn launch(self: &Arc<Self>, env: LaunchEnv) -> Launched {
+    /// Starts the next incarnation.
+    ///
+    /// # Errors
+    ///
+    /// The strings on the previous one, while something is left of it.
+    pub(crate) fn launch(self: &Arc<Self>, env: LaunchEnv) -> Result<Launched, Arc<Control>> {
         let control = Arc::new(Control::default());
-        let incarnation = self.slot.begin(&control);
+        let incarnation = self.slot.claim(&control)?;
         let (sender, started) = oneshot::channel();
+        let birth = Birth {
+            incarnation,
+            presence: Presence::new(&control, env.origin.presence.clone()),
+            control: Arc::clone(&control),
+            started: sender,
+        };
         let run = {
             let launcher = Arc::clone(self);
-            let awaited = Awaited(Some((Arc::clone(&control), sender)));
-            move || launcher.run(incarnation, awaited, env)
+            let awaited = Awaited {
+                birth: Some(birth),
+                slot: Arc::clone(&self.slot),
+            };
+            move || launcher.run(awaited, env)
         };
         match self.placement.pick() {
             None => run(),
             // Where the arbiter has stopped, the closure is dropped unrun, and `Awaited` answers.
             Some(arbiter) => drop(arbiter.spawn_fn(run)),
         }
-        Launched {
+        Ok(Launched {
             control,
             incarnation,
             started,
-        }
+        })
     }
 
-    fn run(&self, incarnation: u64, mut awaited: Awaited, env: LaunchEnv) {
-        let Some((control, started)) = awaited.0.take() else {
-            return;
-        };
-        let LaunchEnv {
-            supervisor,
-            lineage,
-        } = env;
-        if control.signal() == Signal::Kill {
-            control.set_exited(ExitReason::Killed);
-            let _ = started.send(Err(StartError::Exited(ExitReason::Killed)));
-            return;
+    fn run(&self, mut awaited: Awaited<A>, env: LaunchEnv) {
+        if awaited.was_killed() {
+            let killed = StartError::Exited(ExitReason::Killed);
+            return awaited.end(ExitReason::Killed, Err(killed));
         }
-        let made = catch_panic(|| (self.factory)(&lineage))
+        let origin = Origin {
+            lineage: env.origin.lineage,
+            presence: awaited
+                .birth
+                .as_ref()
+                .map(|birth| Arc::clone(&birth.presence)),
+        };
+        let made = catch_panic(|| (self.factory)(&origin))
             .unwrap_or_else(|panicked| Err(StartError::Exited(panicked.into())));
+        drop(origin);
         let actor = match made {
             Ok(Init::Run(actor)) => actor,
-            Ok(Init::Ignore) => {
-                control.set_exited(ExitReason::Normal);
-                let _ = started.send(Ok(Started::Ignored));
-                return;
-            }
-            Err(error) => {
-                control.set_exited(error.clone().into_reason());
-                let _ = started.send(Err(error));
-                return;
-            }
+            Ok(Init::Ignore) => return awaited.end(ExitReason::Normal, Ok(Started::Ignored)),
+            Err(error) => return awaited.end(error.clone().into_reason(), Err(error)),
+        };
+        let Some(birth) = awaited.birth.take() else {
+            return;
         };
         let mut context = Context::new();
         if let Some(capacity) = self.mailbox_capacity {
             context.set_mailbox_capacity(capacity);
         }
-        let notice = supervisor.map(|(supervisor, key)| ExitNotice {
+        let notice = env.supervisor.map(|(supervisor, key)| ExitNotice {
             supervisor,
             key,
-            incarnation,
+            incarnation: birth.incarnation,
         });
+        let control = Arc::clone(&birth.control);
         let slot = Arc::clone(&self.slot);
-        let attendant = SlotAttendant::new(
-            slot,
-            incarnation,
-            context.address(),
-            Arc::clone(&control),
-            started,
-            notice,
-        );
+        let attendant = SlotAttendant::new(slot, birth, context.address(), notice);
         actix_rt::spawn(Driver::new(actor, context, control, attendant));
     }
 }

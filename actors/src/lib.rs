@@ -91,12 +91,14 @@ mod observer;
 mod panics;
 mod partition_supervisor;
 mod placement;
+mod presence;
 mod registry;
 mod shutdown;
 mod slot;
 mod start_error;
 mod supervisor;
 mod task_supervisor;
+mod view;
 
 pub use self::{
     child_ref::{CallError, CastError, ChildRef},

@@ -7,10 +7,10 @@ use futures_util::future::{Either, select};
 use tokio::{sync::Notify, time::timeout};
 
 use crate::{
-    child_spec::Shutdown,
+    child_spec::{Blueprint, Shutdown},
     control::{Control, Signal},
     exit::ExitReason,
-    launch::{Launched, StartError, StartResult},
+    launch::{LaunchEnv, Launched, StartError, StartResult},
 };
 
 /// Whether the supervisor itself was told to stop; shared by the actor and the operation under way.
@@ -39,6 +39,29 @@ impl StopRequest {
         match select(pin!(future), stop).await {
             Either::Left((result, _)) => Some(result),
             Either::Right(((), _)) => None,
+        }
+    }
+
+    /// Begins the next start of a child as soon as nothing is left of its previous incarnation, which is at once unless
+    /// something blocks its thread: two incarnations never run at a time, so ports and files are free.
+    pub(crate) async fn launched(
+        &self,
+        child: &Blueprint,
+        env: impl Fn() -> LaunchEnv,
+        kill_timeout: Duration,
+    ) -> Result<Launched, StartError> {
+        let launched = async {
+            loop {
+                match child.launch(env()) {
+                    Ok(launched) => return launched,
+                    Err(previous) => previous.gone().await,
+                }
+            }
+        };
+        match self.or(timeout(kill_timeout, launched)).await {
+            Some(Ok(launched)) => Ok(launched),
+            Some(Err(_)) => Err(StartError::StillRunning),
+            None => Err(StartError::SupervisorStopping),
         }
     }
 

@@ -14,8 +14,11 @@ use crate::{
     control::Control,
     driver::Attendant,
     exit::ExitReason,
-    launch::{ExitNotice, StartError, StartResult, Started},
+    launch::{Birth, ExitNotice, StartError, StartResult, Started},
     monitor::Down,
+    presence::Presence,
+    supervisor::ChildState,
+    view::View,
 };
 
 /// What is known of a child, for everybody who waits for a change.
@@ -23,20 +26,10 @@ use crate::{
 pub(crate) struct Status {
     /// Counts the starts that were tried; zero before the first.
     pub(crate) incarnation: u64,
+    /// Whether the start of that incarnation is under way.
+    pub(crate) starting: bool,
     /// Whether that incarnation serves.
     pub(crate) running: bool,
-    /// The latest incarnation that ended, and why.
-    pub(crate) last_exit: Option<(u64, ExitReason)>,
-}
-
-impl Status {
-    /// Why `incarnation`, or one after it, ended.
-    pub(crate) fn exit_of(&self, incarnation: u64) -> Option<&ExitReason> {
-        self.last_exit
-            .as_ref()
-            .filter(|(ended, _)| *ended >= incarnation)
-            .map(|(_, reason)| reason)
-    }
 }
 
 /// One child's place; outlives every incarnation of the child.
@@ -47,23 +40,26 @@ pub(crate) struct Slot<A: Actor> {
     control: Mutex<Option<Arc<Control>>>,
     status: watch::Sender<Status>,
     monitors: Mutex<Vec<oneshot::Sender<Down>>>,
+    /// For supervisors only.
+    view: Option<Arc<dyn View>>,
 }
 
 /// The serving incarnation.
 pub(crate) struct Running<A: Actor> {
     pub(crate) addr: Addr<A>,
     pub(crate) incarnation: u64,
-    control: Arc<Control>,
+    pub(crate) control: Arc<Control>,
 }
 
 impl<A: Actor<Context = Context<A>>> Slot<A> {
-    pub(crate) fn new(id: Arc<str>) -> Self {
+    pub(crate) fn new(id: Arc<str>, view: Option<Arc<dyn View>>) -> Self {
         Self {
             id,
             running: ArcSwapOption::empty(),
             control: Mutex::new(None),
             status: watch::Sender::new(Status::default()),
             monitors: Mutex::new(Vec::new()),
+            view,
         }
     }
 
@@ -84,16 +80,49 @@ impl<A: Actor<Context = Context<A>>> Slot<A> {
         self.control.lock().clone()
     }
 
-    /// Makes room for the next incarnation; returns its number.
-    pub(crate) fn begin(&self, control: &Arc<Control>) -> u64 {
-        *self.control.lock() = Some(Arc::clone(control));
+    pub(crate) fn view(&self) -> Option<&Arc<dyn View>> {
+        self.view.as_ref()
+    }
+
+    /// Where the child stands as its handle sees it.
+    pub(crate) fn state(&self) -> ChildState {
+        let status = self.status.borrow();
+        let incarnation = status.incarnation;
+        match (status.running, status.starting) {
+            (true, _) => ChildState::Running { incarnation },
+            (false, true) => ChildState::Starting { incarnation },
+            (false, false) => ChildState::Stopped,
+        }
+    }
+
+    /// Takes the place for the next incarnation and returns its number.
+    ///
+    /// # Errors
+    ///
+    /// The strings on the previous incarnation, of which something is left; see [`Presence`].
+    pub(crate) fn claim(&self, control: &Arc<Control>) -> Result<u64, Arc<Control>> {
+        let mut present = self.control.lock();
+        if let Some(previous) = present.as_ref().filter(|previous| !previous.is_gone()) {
+            return Err(Arc::clone(previous));
+        }
+        *present = Some(Arc::clone(control));
         let mut incarnation = 0;
         self.status.send_modify(|status| {
             status.incarnation += 1;
+            status.starting = true;
             status.running = false;
             incarnation = status.incarnation;
         });
-        incarnation
+        Ok(incarnation)
+    }
+
+    /// The start that was under way has come to nothing.
+    pub(crate) fn abandon_start(&self, incarnation: u64) {
+        self.status.send_if_modified(|status| {
+            let under_way = status.starting && status.incarnation == incarnation;
+            status.starting &= !under_way;
+            under_way
+        });
     }
 
     /// Registers a monitor and says which incarnation it watches; where nothing runs it is told so at once.
@@ -133,44 +162,24 @@ impl<A: Actor<Context = Context<A>>> Slot<A> {
         });
     }
 
-    /// After a reply was dropped: why `incarnation` died, or `None` when it lives and merely gave no reply.
-    pub(crate) async fn settle(&self, incarnation: u64) -> Option<ExitReason> {
-        let serving = self
-            .running()
-            .as_ref()
-            .filter(|running| running.incarnation == incarnation)
-            .map(|running| Arc::clone(&running.control));
-        if let Some(control) = serving {
-            return control.turn_ended().await;
-        }
-        // Its end is recorded, or will be.
-        let mut status = self.status();
-        let ended = status
-            .wait_for(|status| status.exit_of(incarnation).is_some())
-            .await
-            .ok()?;
-        ended.exit_of(incarnation).cloned()
-    }
-
     fn serves(&self, incarnation: u64) -> bool {
         self.running()
             .as_ref()
             .is_some_and(|running| running.incarnation == incarnation)
     }
 
-    fn record_exit(&self, incarnation: u64, reason: &ExitReason) {
+    fn record_exit(&self, incarnation: u64, control: &Control, reason: &ExitReason) {
         let monitors = {
             let mut monitors = self.monitors.lock();
             self.status.send_modify(|status| {
-                status.running = status.running && status.incarnation != incarnation;
-                status.last_exit = Some((incarnation, reason.clone()));
+                if status.incarnation == incarnation {
+                    (status.starting, status.running) = (false, false);
+                }
             });
             std::mem::take(&mut *monitors)
         };
         // Before anybody hears of it: who is told of an end may start the child again at once.
-        if let Some(control) = self.control() {
-            control.set_exited(reason.clone());
-        }
+        control.set_exited(reason.clone());
         for monitor in monitors {
             let _ = monitor.send(Down {
                 id: Arc::clone(&self.id),
@@ -185,31 +194,40 @@ impl<A: Actor<Context = Context<A>>> Slot<A> {
 pub(crate) struct SlotAttendant<A: Actor> {
     slot: Arc<Slot<A>>,
     incarnation: u64,
+    control: Arc<Control>,
     /// Handed to the slot once the start is complete.
     running: Option<Running<A>>,
     started: Option<oneshot::Sender<StartResult>>,
     notice: Option<ExitNotice>,
+    /// Given up when the actor is gone.
+    presence: Option<Arc<Presence>>,
 }
 
 impl<A: Actor<Context = Context<A>>> SlotAttendant<A> {
     pub(crate) fn new(
         slot: Arc<Slot<A>>,
-        incarnation: u64,
+        birth: Birth,
         addr: Addr<A>,
-        control: Arc<Control>,
-        started: oneshot::Sender<StartResult>,
         notice: Option<ExitNotice>,
     ) -> Self {
+        let Birth {
+            incarnation,
+            control,
+            presence,
+            started,
+        } = birth;
         Self {
             slot,
             incarnation,
             running: Some(Running {
                 addr,
                 incarnation,
-                control,
+                control: Arc::clone(&control),
             }),
+            control,
             started: Some(started),
             notice,
+            presence: Some(presence),
         }
     }
 }
@@ -220,9 +238,10 @@ impl<A: Actor<Context = Context<A>>> Attendant for SlotAttendant<A> {
         if let Some(running) = self.running.take() {
             self.slot.running.store(Some(Arc::new(running)));
         }
-        self.slot
-            .status
-            .send_modify(|status| status.running = status.incarnation == incarnation);
+        self.slot.status.send_modify(|status| {
+            status.starting = false;
+            status.running = status.incarnation == incarnation;
+        });
         if let Some(started) = self.started.take() {
             let _ = started.send(Ok(Started::Running));
         }
@@ -230,14 +249,15 @@ impl<A: Actor<Context = Context<A>>> Attendant for SlotAttendant<A> {
 
     fn ending(&mut self) {
         self.running = None;
-        // An incarnation that was given up as stuck may end long after its successor began to serve.
         if self.slot.serves(self.incarnation) {
             self.slot.running.store(None);
         }
     }
 
     fn exited(&mut self, reason: &ExitReason, started: bool) {
-        self.slot.record_exit(self.incarnation, reason);
+        self.presence = None;
+        let (incarnation, control) = (self.incarnation, &self.control);
+        self.slot.record_exit(incarnation, control, reason);
         if let Some(ack) = self.started.take() {
             let _ = ack.send(Err(StartError::Exited(reason.clone())));
         } else if started && let Some(notice) = self.notice.take() {

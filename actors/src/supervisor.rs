@@ -13,12 +13,13 @@ mod strategy;
 
 use std::fmt;
 
-use actix::{
-    Actor, AsyncContext, AtomicResponse, Context, Handler, MessageResult, ResponseFuture, Running,
-};
+use actix::{Actor, AsyncContext, AtomicResponse, Context, Handler, MessageResult, Running};
 
-pub(crate) use self::child::{Child, Life, trees};
 use self::core::Core;
+pub(crate) use self::{
+    child::{Child, Life, trees},
+    children::Children,
+};
 pub use self::{
     error::{DeleteChildError, RestartChildError, StartChildError, TerminateChildError},
     messages::{
@@ -32,9 +33,9 @@ use crate::{
     child_spec::ChildSpecInfo,
     driver::{ExitContext, StartAck},
     exit::ExitReason,
-    launch::ChildExited,
+    launch::{ChildExited, Origin},
     lending::{Lender, Lending, TryAgain},
-    observer::Lineage,
+    view::View,
 };
 
 /// The handle on a supervisor; its verbs are methods on it.
@@ -47,26 +48,18 @@ pub type SupervisorRef = ChildRef<Supervisor>;
 /// its children with it.
 pub struct Supervisor {
     /// Taken at the start.
-    origin: Option<Box<(SupervisorSpec, Lineage)>>,
+    origin: Option<Box<(SupervisorSpec, Origin)>>,
+    children: Children,
     lending: Lending<Core>,
 }
 
 impl Supervisor {
-    pub(crate) fn new(spec: SupervisorSpec, lineage: Lineage) -> Self {
+    pub(crate) fn new(spec: SupervisorSpec, origin: Origin, children: Children) -> Self {
         Self {
-            origin: Some(Box::new((spec, lineage))),
+            origin: Some(Box::new((spec, origin))),
+            children,
             lending: Lending::default(),
         }
-    }
-
-    fn core(&self) -> Option<&Core> {
-        self.lending.core()
-    }
-
-    fn children(&self) -> impl Iterator<Item = &Child> {
-        self.core()
-            .into_iter()
-            .flat_map(|core| core.children.iter())
     }
 
     fn start_children(&mut self, ack: StartAck, ctx: &mut Context<Self>) {
@@ -108,8 +101,11 @@ impl Lender for Supervisor {
 impl fmt::Debug for Supervisor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Supervisor")
-            .field("lineage", &self.core().map(|core| &core.lineage))
-            .finish()
+            .field(
+                "lineage",
+                &self.lending.core().map(|core| &core.origin.lineage),
+            )
+            .finish_non_exhaustive()
     }
 }
 
@@ -118,10 +114,12 @@ impl Actor for Supervisor {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         if let Some(origin) = self.origin.take() {
-            let (spec, lineage) = *origin;
+            let (spec, origin) = *origin;
             let exits = ctx.address().recipient();
             let stop = self.lending.stop_request();
-            self.lending.open(Core::new(spec, lineage, exits, stop));
+            let children = self.children.clone();
+            self.lending
+                .open(Core::new(spec, origin, children, exits, stop));
             let ack = ctx.defer_start();
             self.start_children(ack, ctx);
         }
@@ -203,7 +201,8 @@ impl Handler<WhichChildren> for Supervisor {
     type Result = MessageResult<WhichChildren>;
 
     fn handle(&mut self, _: WhichChildren, _: &mut Context<Self>) -> Self::Result {
-        MessageResult(self.children().map(Child::info).collect())
+        let children = self.children.snapshot();
+        MessageResult(children.iter().map(Child::info).collect())
     }
 }
 
@@ -211,7 +210,7 @@ impl Handler<CountChildren> for Supervisor {
     type Result = MessageResult<CountChildren>;
 
     fn handle(&mut self, _: CountChildren, _: &mut Context<Self>) -> Self::Result {
-        MessageResult(ChildCounts::of(self.children()))
+        MessageResult(self.children.counts())
     }
 }
 
@@ -219,15 +218,15 @@ impl Handler<GetChildSpec> for Supervisor {
     type Result = Option<ChildSpecInfo>;
 
     fn handle(&mut self, GetChildSpec(id): GetChildSpec, _: &mut Context<Self>) -> Self::Result {
-        let (_, child) = self.core()?.children.find(&id)?;
+        let (_, child) = self.children.find(&id)?;
         Some(ChildSpecInfo::clone(&child.blueprint.info))
     }
 }
 
 impl Handler<GetTree> for Supervisor {
-    type Result = ResponseFuture<Vec<SupervisionTree>>;
+    type Result = MessageResult<GetTree>;
 
     fn handle(&mut self, _: GetTree, _: &mut Context<Self>) -> Self::Result {
-        trees(self.children())
+        MessageResult(self.children.below().1)
     }
 }

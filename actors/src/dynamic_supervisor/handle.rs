@@ -3,23 +3,24 @@
 use std::{fmt, sync::Arc};
 
 use actix::{Actor, Context};
-use tokio::{sync::oneshot, time::timeout};
+use tokio::sync::oneshot;
 
 use super::{
     DynamicSupervisor, Shared,
     child::{DynamicChild, Newborn},
     error::{StartDynamicError, TerminateDynamicError},
-    messages::{SpecInfo, StartSpec, TerminateSpec, tree},
+    messages::{SpecInfo, StartSpec, TerminateSpec},
     nursery::{Nursery, Position},
 };
 use crate::{
     child_ref::ChildRef,
-    child_spec::{ChildKind, ChildSpec, ChildSpecInfo, Restart, Shutdown},
-    control::{Control, Signal},
+    child_spec::{ChildKind, ChildSpec, ChildSpecInfo, Restart},
+    control::Control,
     exit::ExitReason,
     launch::{Init, StartError, StartResult, Started},
+    shutdown::end_child,
     start_error::BadSpec,
-    supervisor::{ChildCounts, ChildInfo, CountChildren, SupervisionTree, WhichChildren},
+    supervisor::{ChildCounts, ChildInfo, SupervisionTree, WhichChildren},
 };
 
 /// Starts and ends children under a [`DynamicSupervisor`], from any thread; valid across restarts of the supervisor.
@@ -175,10 +176,9 @@ impl DynamicSupervisorRef {
         self.shared.nursery.seats.taken()
     }
 
-    /// The numbers of children by kind and state; all zero while the supervisor does not run.
+    /// The numbers of children by kind and state as they are now; all zero while the supervisor does not run.
     pub async fn count_children(&self) -> ChildCounts {
-        let counts = self.supervisor.call(CountChildren).await;
-        counts.unwrap_or_default()
+        self.supervisor.counts().unwrap_or_default()
     }
 
     /// All children: those with a spec in start order, then the others, each under the type name of its actor.
@@ -189,9 +189,9 @@ impl DynamicSupervisorRef {
         children.unwrap_or_default()
     }
 
-    /// The tree from here down. Children without a spec are counted, not listed.
+    /// The tree from here down as it stands now. Children without a spec are counted, not listed.
     pub async fn tree(&self) -> SupervisionTree {
-        tree(self.supervisor.clone()).await
+        self.supervisor.subtree()
     }
 
     /// The handle on the supervisor itself.
@@ -246,25 +246,20 @@ impl DynamicSupervisorRef {
                 TerminateDynamicError::NoSupervisor
             });
         }
-        let patience = match self.shared.shutdown {
-            Shutdown::Kill => None,
-            Shutdown::Timeout(patience) => Some(patience),
-            Shutdown::Infinity => {
-                control.send(Signal::Shutdown);
-                control.exited().await;
-                return Ok(());
-            }
-        };
-        if let Some(patience) = patience {
-            control.send(Signal::Shutdown);
-            if timeout(patience, control.exited()).await.is_ok() {
-                return Ok(());
-            }
-        }
-        control.send(Signal::Kill);
-        match timeout(self.shared.kill_timeout, control.exited()).await {
-            Ok(_) => Ok(()),
-            Err(_) => Err(TerminateDynamicError::Unresponsive),
+        // It goes on where the caller goes away: a child that refuses to stop must not live on.
+        let (done, ended) = oneshot::channel();
+        let (shutdown, kill_timeout) = (self.shared.shutdown, self.shared.kill_timeout);
+        let control = Arc::clone(control);
+        nursery.dispatch_home(move || {
+            actix_rt::spawn(async move {
+                let _ = done.send(end_child(&control, shutdown, kill_timeout).await);
+            });
+        });
+        match ended.await {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err(TerminateDynamicError::Unresponsive),
+            // The supervisor ended meanwhile, and killed its children.
+            Err(_) => Err(TerminateDynamicError::NoSupervisor),
         }
     }
 }

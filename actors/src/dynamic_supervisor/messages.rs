@@ -2,23 +2,19 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use actix::{AtomicResponse, Context, Handler, Message, MessageResult, ResponseFuture};
+use actix::{AtomicResponse, Context, Handler, Message, MessageResult};
 
 use super::{
     DynamicSupervisor,
-    core::Core,
     error::{StartDynamicError, TerminateDynamicError},
     nursery::Resident,
 };
 use crate::{
-    child_ref::ChildRef,
     child_spec::{Blueprint, ChildKind, ChildSpecInfo},
     launch::ChildExited,
     lending::{Lender, TryAgain},
-    supervisor::{
-        Child, ChildCounts, ChildInfo, ChildState, CountChildren, SupervisionTree, WhichChildren,
-        trees,
-    },
+    supervisor::{Child, ChildInfo, ChildState, CountChildren, WhichChildren},
+    view::View,
 };
 
 /// Starts a child from its spec.
@@ -35,11 +31,6 @@ pub(super) struct TerminateSpec(pub(super) usize);
 #[derive(Message)]
 #[rtype(result = "Option<ChildSpecInfo>")]
 pub(super) struct SpecInfo(pub(super) usize);
-
-/// Asks for the number of all children, and the trees of those with a spec.
-#[derive(Message)]
-#[rtype(result = "(usize, Vec<SupervisionTree>)")]
-struct GetSubtrees;
 
 impl Handler<StartSpec> for DynamicSupervisor {
     type Result = AtomicResponse<Self, Result<(), StartDynamicError>>;
@@ -90,7 +81,7 @@ impl Handler<SpecInfo> for DynamicSupervisor {
     type Result = Option<ChildSpecInfo>;
 
     fn handle(&mut self, SpecInfo(identity): SpecInfo, _: &mut Context<Self>) -> Self::Result {
-        self.core()?.spec_info(identity)
+        self.shared.named.spec_info(identity)
     }
 }
 
@@ -99,7 +90,8 @@ impl Handler<WhichChildren> for DynamicSupervisor {
     type Result = MessageResult<WhichChildren>;
 
     fn handle(&mut self, _: WhichChildren, _: &mut Context<Self>) -> Self::Result {
-        let mut infos: Vec<_> = self.children().map(Child::info).collect();
+        let named = self.shared.named.snapshot();
+        let mut infos: Vec<_> = named.iter().map(Child::info).collect();
         let mut names = HashMap::new();
         let unnamed = |Resident { actor, .. }| ChildInfo {
             id: Arc::clone(names.entry(actor).or_insert_with(|| actor.into())),
@@ -116,48 +108,6 @@ impl Handler<CountChildren> for DynamicSupervisor {
     type Result = MessageResult<CountChildren>;
 
     fn handle(&mut self, _: CountChildren, _: &mut Context<Self>) -> Self::Result {
-        MessageResult(self.counts())
-    }
-}
-
-impl Handler<GetSubtrees> for DynamicSupervisor {
-    type Result = ResponseFuture<(usize, Vec<SupervisionTree>)>;
-
-    fn handle(&mut self, _: GetSubtrees, _: &mut Context<Self>) -> Self::Result {
-        let (count, trees) = (self.counts().specs, trees(self.children()));
-        Box::pin(async move { (count, trees.await) })
-    }
-}
-
-impl DynamicSupervisor {
-    /// Those with a spec.
-    fn children(&self) -> impl Iterator<Item = &Child> {
-        self.core().into_iter().flat_map(Core::children)
-    }
-
-    /// Both kinds of children; those without a spec are workers and always active.
-    fn counts(&self) -> ChildCounts {
-        let mut counts = ChildCounts::of(self.children());
-        let unnamed = self.shared.nursery.len();
-        counts.specs += unnamed;
-        counts.active += unnamed;
-        counts.workers += unnamed;
-        counts
-    }
-}
-
-/// A dynamic supervisor with everything below it.
-pub(super) async fn tree(supervisor: ChildRef<DynamicSupervisor>) -> SupervisionTree {
-    let (state, (child_count, children)) =
-        match (supervisor.incarnation(), supervisor.call(GetSubtrees).await) {
-            (Some(incarnation), Ok(below)) => (ChildState::Running { incarnation }, below),
-            _ => (ChildState::Stopped, Default::default()),
-        };
-    SupervisionTree {
-        id: supervisor.id().into(),
-        state,
-        actor: std::any::type_name::<DynamicSupervisor>(),
-        child_count,
-        children,
+        MessageResult(self.shared.counts())
     }
 }

@@ -37,8 +37,8 @@ pub(crate) struct Nursery {
     /// Told when the last child of a shard is gone.
     emptied: Notify,
     pool: Option<ArbiterPool>,
-    /// Runs starts on the supervisor's own arbiter.
-    home: ArcSwapOption<mpsc::UnboundedSender<Start>>,
+    /// Runs starts and ends on the supervisor's own arbiter.
+    home: ArcSwapOption<mpsc::UnboundedSender<Work>>,
     next_shard: AtomicUsize,
     shards: Box<[Shard]>,
     lineage: OnceLock<Lineage>,
@@ -47,8 +47,8 @@ pub(crate) struct Nursery {
 /// The children of one arbiter, so that starts and exits on different threads do not contend.
 type Shard = Mutex<Slab<Resident>>;
 
-/// A start on its way to its arbiter.
-type Start = Box<dyn FnOnce() + Send>;
+/// Something to do on the supervisor's arbiter.
+type Work = Box<dyn FnOnce() + Send>;
 
 /// What the table holds of a child.
 #[derive(Clone)]
@@ -84,9 +84,9 @@ impl Nursery {
     pub(super) fn open(&self, lineage: &Lineage) {
         // A handle belongs to one place in one tree, so every incarnation of the supervisor has the same lineage.
         self.lineage.get_or_init(|| lineage.clone());
-        let (home, mut starts) = mpsc::unbounded_channel::<Start>();
+        let (home, mut work) = mpsc::unbounded_channel::<Work>();
         actix_rt::spawn(async move {
-            while let Some(start) = starts.recv().await {
+            while let Some(start) = work.recv().await {
                 // What a child was given before it ran may panic when it is dropped.
                 drop_caught("a child that did not run", start);
             }
@@ -131,10 +131,16 @@ impl Nursery {
 
     /// Runs a start on the arbiter of its place. Where that has stopped, the start is dropped unrun.
     pub(crate) fn dispatch(&self, to: Position, start: impl FnOnce() + Send + 'static) {
-        match (&self.pool, &*self.home.load()) {
-            (Some(pool), _) => drop(pool.get(to.shard as usize).spawn_fn(start)),
-            (None, Some(home)) => drop(home.send(Box::new(start))),
-            (None, None) => {}
+        match &self.pool {
+            Some(pool) => drop(pool.get(to.shard as usize).spawn_fn(start)),
+            None => self.dispatch_home(start),
+        }
+    }
+
+    /// Runs something on the supervisor's own arbiter; it is dropped where there is no supervisor.
+    pub(super) fn dispatch_home(&self, work: impl FnOnce() + Send + 'static) {
+        if let Some(home) = &*self.home.load() {
+            let _ = home.send(Box::new(work));
         }
     }
 

@@ -2,11 +2,11 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::{DynamicSupervisor, DynamicSupervisorRef, Shared, messages::tree};
+use super::{DynamicSupervisor, DynamicSupervisorRef, Shared};
 use crate::{
     child_spec::{ChildSpec, Shutdown},
     intensity::Intensity,
-    launch::Init,
+    launch::{Init, Origin},
     observer::Observer,
     placement::ArbiterPool,
 };
@@ -84,15 +84,15 @@ impl DynamicSupervisorSpec {
         let id = id.into();
         let shared = Arc::new(Shared::new(&self));
         let (name, of_actor) = (Arc::clone(&id), Arc::clone(&shared));
-        let spec = ChildSpec::with_factory(
-            id,
-            Box::new(move |above| {
-                let lineage = above.supervisor(&name, self.observer.clone());
-                let shared = Arc::clone(&of_actor);
-                Ok(Init::Run(DynamicSupervisor::new(&self, shared, lineage)))
-            }),
-        )
-        .of_supervisor(|supervisor| Box::pin(tree(supervisor)));
+        let factory = move |above: &Origin| {
+            let origin = Origin {
+                lineage: above.lineage.supervisor(&name, self.observer.clone()),
+                presence: above.presence.clone(),
+            };
+            let shared = Arc::clone(&of_actor);
+            Ok(Init::Run(DynamicSupervisor::new(&self, shared, origin)))
+        };
+        let spec = ChildSpec::of_supervisor(id, Arc::clone(&shared) as _, Box::new(factory));
         let handle = DynamicSupervisorRef::new(spec.child_ref(), shared);
         (spec, handle)
     }

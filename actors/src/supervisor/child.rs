@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use actix::ResponseFuture;
-
 use super::messages::{ChildCounts, ChildInfo, ChildState, SupervisionTree};
 use crate::{
     child_spec::{Blueprint, ChildKind},
@@ -13,20 +11,23 @@ use crate::{
 };
 
 /// A child and where it stands.
+#[derive(Clone)]
 pub(crate) struct Child {
     pub(crate) blueprint: Blueprint,
     pub(crate) life: Life,
 }
 
+#[derive(Clone)]
 pub(crate) enum Life {
     /// Not launched yet, or ended without a restart.
     Stopped,
     /// Its restart failed, for this reason, and will be tried again.
     Restarting(ExitReason),
-    /// Launched, perhaps not yet acknowledged.
+    /// Launched; its start may be under way.
     Alive {
         control: Arc<Control>,
         incarnation: u64,
+        started: bool,
     },
 }
 
@@ -36,6 +37,7 @@ impl Life {
         Self::Alive {
             control: Arc::clone(&launched.control),
             incarnation: launched.incarnation,
+            started: false,
         }
     }
 }
@@ -74,6 +76,11 @@ impl Child {
         match self.life {
             Life::Stopped => ChildState::Stopped,
             Life::Restarting(_) => ChildState::Restarting,
+            Life::Alive {
+                incarnation,
+                started: false,
+                ..
+            } => ChildState::Starting { incarnation },
             Life::Alive { incarnation, .. } => ChildState::Running { incarnation },
         }
     }
@@ -119,19 +126,8 @@ impl ChildCounts {
 }
 
 /// The trees of children as they stand now, each with everything below it.
-///
-/// They are put together in a task of its own, so a nested supervisor that is busy delays nobody but the asker.
-pub(crate) fn trees<'a>(
-    children: impl Iterator<Item = &'a Child>,
-) -> ResponseFuture<Vec<SupervisionTree>> {
-    let children: Vec<_> = children
-        .map(|child| (child.blueprint.clone(), child.state()))
-        .collect();
-    Box::pin(async move {
-        let mut trees = Vec::with_capacity(children.len());
-        for (blueprint, state) in children {
-            trees.push(blueprint.tree(state).await);
-        }
-        trees
-    })
+pub(crate) fn trees<'a>(children: impl Iterator<Item = &'a Child>) -> Vec<SupervisionTree> {
+    children
+        .map(|child| child.blueprint.tree(child.state()))
+        .collect()
 }

@@ -6,10 +6,7 @@
 use std::{ops::Bound, rc::Rc, sync::Arc};
 
 use actix::Recipient;
-use tokio::{
-    task::yield_now,
-    time::{Instant, timeout},
-};
+use tokio::{task::yield_now, time::Instant};
 
 use super::{
     child::{Child, Life},
@@ -20,12 +17,10 @@ use super::{
 };
 use crate::{
     child_spec::{Blueprint, Restart},
-    control::Control,
     exit::ExitReason,
     intensity::RestartWindow,
-    launch::{ChildExited, LaunchEnv, StartError, Started},
+    launch::{ChildExited, LaunchEnv, Origin, StartError, Started},
     lending::Next,
-    observer::Lineage,
     shutdown::{StopRequest, end_child},
 };
 
@@ -34,7 +29,7 @@ const ALL: (Bound<u64>, Bound<u64>) = (Bound::Unbounded, Bound::Unbounded);
 /// The state of a supervisor that its operations work on.
 pub(crate) struct Core {
     pub(super) children: Children,
-    pub(super) lineage: Lineage,
+    pub(super) origin: Origin,
     spec: SupervisorSpec,
     restarts: RestartWindow,
     born: Instant,
@@ -46,13 +41,14 @@ pub(crate) struct Core {
 impl Core {
     pub(super) fn new(
         spec: SupervisorSpec,
-        lineage: Lineage,
+        origin: Origin,
+        children: Children,
         exits: Recipient<ChildExited>,
         stop: Rc<StopRequest>,
     ) -> Self {
         Self {
-            children: Children::default(),
-            lineage,
+            children,
+            origin,
             spec,
             restarts: RestartWindow::default(),
             born: Instant::now(),
@@ -96,7 +92,7 @@ impl Core {
     ) -> Result<(), StartChildError> {
         let id = Arc::clone(blueprint.id());
         check_child(&blueprint.info, self.spec.auto_shutdown)?;
-        match self.children.find(&id).map(|(_, child)| &child.life) {
+        match self.children.find(&id).map(|(_, child)| child.life) {
             Some(Life::Alive { .. }) => return Err(StartChildError::AlreadyStarted(id)),
             Some(Life::Stopped | Life::Restarting(_)) => {
                 return Err(StartChildError::AlreadyPresent(id));
@@ -169,8 +165,8 @@ impl Core {
             return Next::GoOn;
         };
         let info = Arc::clone(&child.blueprint.info);
-        self.lineage
-            .child_terminated(&info.id, incarnation, &reason);
+        let lineage = &self.origin.lineage;
+        lineage.child_terminated(&info.id, incarnation, &reason);
         self.children.set_life(key, Life::Stopped);
         match after_exit(info.restart, &reason) {
             AfterExit::Restart => return self.restart(key, &reason).await,
@@ -188,7 +184,7 @@ impl Core {
     pub(super) async fn try_again(&mut self, key: u64) -> Next {
         // Whoever waits for a turn on this thread, to ask for an end of the attempts perhaps, gets it first.
         yield_now().await;
-        match self.children.get(key).and_then(Child::failure) {
+        match self.children.get(key).and_then(|child| child.failure()) {
             Some(failure) => self.restart(key, &failure).await,
             None => Next::GoOn,
         }
@@ -200,7 +196,8 @@ impl Core {
             .admit(self.spec.intensity, self.born.elapsed())
         {
             if let Some(child) = self.children.get(failed) {
-                self.lineage.gave_up(child.blueprint.id(), reason);
+                let lineage = &self.origin.lineage;
+                lineage.gave_up(child.blueprint.id(), reason);
             }
             return Next::Exit;
         }
@@ -229,22 +226,22 @@ impl Core {
         let Some(child) = self.children.get(key) else {
             return Ok(());
         };
-        let blueprint = child.blueprint.clone();
-        if let Some(previous) = blueprint.control() {
-            self.await_previous(&previous).await?;
-        }
-        let launched = blueprint.launch(LaunchEnv {
+        let blueprint = child.blueprint;
+        let env = || LaunchEnv {
             supervisor: Some((self.exits.clone(), key)),
-            lineage: self.lineage.clone(),
-        });
+            origin: self.origin.clone(),
+        };
+        let limit = self.spec.kill_timeout;
+        let launched = self.stop.launched(&blueprint, env, limit).await?;
         let incarnation = launched.incarnation;
         // From here on the child dies with the supervisor, even in the middle of its start.
         self.children.set_life(key, Life::of(&launched));
-        let (shutdown, limit) = (blueprint.info.shutdown, self.spec.kill_timeout);
+        let shutdown = blueprint.info.shutdown;
         match self.stop.or_started(launched, shutdown, limit).await {
             Ok(Started::Running) => {
-                self.lineage
-                    .child_started(blueprint.id(), incarnation, restarted);
+                self.children.set_started(key);
+                let lineage = &self.origin.lineage;
+                lineage.child_started(blueprint.id(), incarnation, restarted);
                 if blueprint.info.restart == Restart::Temporary {
                     self.children.forget_factory(key);
                 }
@@ -257,26 +254,9 @@ impl Core {
             }
             Err(error) => {
                 self.children.set_life(key, Life::Stopped);
-                self.lineage.start_failed(blueprint.id(), &error);
+                self.origin.lineage.start_failed(blueprint.id(), &error);
                 Err(error)
             }
-        }
-    }
-
-    /// Two incarnations never run at a time, so ports and files are free. Only after a kill of a whole supervisor can the
-    /// previous one still be on its way out.
-    async fn await_previous(&self, previous: &Arc<Control>) -> Result<(), StartError> {
-        if previous.exit_reason().is_some() {
-            return Ok(());
-        }
-        match self
-            .stop
-            .or(timeout(self.spec.kill_timeout, previous.exited()))
-            .await
-        {
-            Some(Ok(_)) => Ok(()),
-            Some(Err(_)) => Err(StartError::StillRunning),
-            None => Err(StartError::SupervisorStopping),
         }
     }
 
@@ -287,13 +267,14 @@ impl Core {
         let Life::Alive {
             control,
             incarnation,
+            ..
         } = &child.life
         else {
             self.children.set_life(key, Life::Stopped);
             return Ok(());
         };
         let (control, incarnation) = (Arc::clone(control), *incarnation);
-        let blueprint = child.blueprint.clone();
+        let blueprint = &child.blueprint;
         let info = &blueprint.info;
         let ended = end_child(&control, info.shutdown, self.spec.kill_timeout).await;
         self.children.set_life(key, Life::Stopped);
@@ -302,15 +283,23 @@ impl Core {
             tracing::error!(child = %info.id, incarnation, "a killed child still blocks its thread");
         }
         let reason = ended.as_ref().unwrap_or(&ExitReason::Killed);
-        self.lineage.child_terminated(&info.id, incarnation, reason);
+        let lineage = &self.origin.lineage;
+        lineage.child_terminated(&info.id, incarnation, reason);
         ended.map(drop).ok_or(Unresponsive)
     }
 
     fn forget_if_temporary(&mut self, key: u64) {
-        let temporary = |child: &Child| child.blueprint.info.restart == Restart::Temporary;
+        let temporary = |child: Child| child.blueprint.info.restart == Restart::Temporary;
         if self.children.get(key).is_some_and(temporary) {
             self.children.remove(key);
         }
+    }
+}
+
+impl Drop for Core {
+    /// A supervisor that is killed, or dies of a panic, takes its children with it.
+    fn drop(&mut self) {
+        self.children.abandon();
     }
 }
 

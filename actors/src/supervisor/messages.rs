@@ -11,6 +11,7 @@ use super::{
 use crate::{
     child_ref::{CallError, ChildRef},
     child_spec::{ChildKind, ChildSpec, ChildSpecInfo},
+    view::View,
 };
 
 /// Adds a child and starts it after all others (OTP: `start_child/2`).
@@ -75,6 +76,11 @@ pub struct ChildInfo {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ChildState {
+    /// Its start is under way, as the incarnation of this number.
+    Starting {
+        /// Counted from 1.
+        incarnation: u64,
+    },
     /// It runs, as the incarnation of this number.
     Running {
         /// Counted from 1.
@@ -89,6 +95,7 @@ pub enum ChildState {
 impl fmt::Display for ChildState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Starting { incarnation } => write!(f, "starting, incarnation {incarnation}"),
             Self::Running { incarnation } => write!(f, "running, incarnation {incarnation}"),
             Self::Restarting => f.write_str("restarting"),
             Self::Stopped => f.write_str("stopped"),
@@ -127,6 +134,29 @@ pub struct SupervisionTree {
 }
 
 impl SupervisionTree {
+    /// One child; what is below it is shown for as long as it is alive.
+    pub(crate) fn of(
+        id: Arc<str>,
+        state: ChildState,
+        actor: &'static str,
+        view: Option<&Arc<dyn View>>,
+    ) -> Self {
+        let alive = matches!(
+            state,
+            ChildState::Starting { .. } | ChildState::Running { .. }
+        );
+        let (child_count, children) = view
+            .filter(|_| alive)
+            .map_or_else(Default::default, |view| view.below());
+        Self {
+            id,
+            state,
+            actor,
+            child_count,
+            children,
+        }
+    }
+
     fn write_indented(&self, f: &mut fmt::Formatter<'_>, depth: usize) -> fmt::Result {
         let short = self.actor.split('<').next().unwrap_or(self.actor);
         let short = short.rsplit("::").next().unwrap_or(short);
@@ -211,9 +241,9 @@ impl SupervisorRef {
         self.ask(WhichChildren).await
     }
 
-    /// The numbers of children.
+    /// The numbers of children as they are now; it does not wait for what the supervisor is busy with.
     pub async fn count_children(&self) -> ChildCounts {
-        self.ask(CountChildren).await
+        self.counts().unwrap_or_default()
     }
 
     /// One child's spec, without its factory.
@@ -221,19 +251,11 @@ impl SupervisorRef {
         self.ask(GetChildSpec(id.into())).await
     }
 
-    /// The tree from here down; a supervisor that does not answer is shown as stopped, without children.
+    /// The tree from here down as it stands now; it answers at once, also while something in it starts or stops.
+    ///
+    /// A supervisor that does not run is shown as stopped, without children.
     pub async fn tree(&self) -> SupervisionTree {
-        let (state, children) = match (self.incarnation(), self.call(GetTree).await) {
-            (Some(incarnation), Ok(children)) => (ChildState::Running { incarnation }, children),
-            _ => (ChildState::Stopped, Vec::new()),
-        };
-        SupervisionTree {
-            id: self.id().into(),
-            state,
-            actor: std::any::type_name::<Supervisor>(),
-            child_count: children.len(),
-            children,
-        }
+        self.subtree()
     }
 
     async fn ask<M>(&self, message: M) -> M::Result

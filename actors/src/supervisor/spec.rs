@@ -4,13 +4,13 @@ use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 
 use actix::{Actor, Context};
 
-use super::{Supervisor, SupervisorRef};
+use super::{Children, Supervisor, SupervisorRef};
 use crate::{
     child_ref::ChildRef,
     child_spec::{Blueprint, ChildSpec, ChildSpecInfo, Restart},
     intensity::Intensity,
-    launch::LaunchEnv,
-    observer::{Lineage, Observer},
+    launch::{LaunchEnv, Origin},
+    observer::Observer,
     placement::Placement,
     start_error::{BadSpec, StartError},
 };
@@ -152,9 +152,11 @@ impl SupervisorSpec {
         let handle = root.child_ref();
         let env = LaunchEnv {
             supervisor: None,
-            lineage: Lineage::none(),
+            origin: Origin::none(),
         };
         let launched = root.into_blueprint().launch(env);
+        // The place of a new spec is free.
+        let launched = launched.map_err(|_| StartError::StillRunning)?;
         launched
             .started
             .await
@@ -162,10 +164,20 @@ impl SupervisorSpec {
         Ok(handle)
     }
 
-    pub(crate) fn instantiate(&self, above: &Lineage, id: &str) -> Result<Supervisor, BadSpec> {
+    /// Makes a supervisor that keeps its children in the table given.
+    pub(crate) fn instantiate(
+        &self,
+        above: &Origin,
+        id: &str,
+        children: Children,
+    ) -> Result<Supervisor, BadSpec> {
         self.check()?;
-        let lineage = above.supervisor(id, self.observer.clone());
-        Ok(Supervisor::new(self.clone(), lineage))
+        let lineage = above.lineage.supervisor(id, self.observer.clone());
+        let origin = Origin {
+            lineage,
+            presence: above.presence.clone(),
+        };
+        Ok(Supervisor::new(self.clone(), origin, children))
     }
 
     /// Checks the supervisor and its first children as a whole, before any of them is started.

@@ -192,3 +192,29 @@ impl Handler<Block> for Blocking {
         let _ = gate.1.recv();
     }
 }
+
+#[test]
+fn a_termination_goes_on_when_its_caller_goes_away() {
+    paused(async {
+        let rule = Shutdown::Timeout(SECOND);
+        let (root, children) = start(DynamicSupervisorSpec::new().shutdown(rule)).await;
+        let refuses = || Subject::new(OnStop::Ignore);
+        let unnamed = children.start_child(refuses).await.expect("starts");
+        let spec = Subject::spec(OnStop::Ignore).shutdown(rule);
+        let named = started(&children, spec).await;
+        let ended = named.monitor();
+        let both = async {
+            tokio::join!(
+                children.terminate_child(&unnamed),
+                children.terminate_child(&named)
+            )
+        };
+        let gave_up = tokio::time::timeout(SECOND / 2, both).await;
+        assert!(gave_up.is_err());
+        assert_eq!(unnamed.exited().await, ExitReason::Killed);
+        assert_eq!(ended.await.reason, ExitReason::Killed);
+        settle().await;
+        assert_eq!(children.count(), 0);
+        root.shutdown().await;
+    });
+}

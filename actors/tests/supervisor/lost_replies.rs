@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use crate::{
     cast::{start, supervisor, workers},
-    support::{Journal, LoseReply, paused},
+    support::{ExitWith, Journal, LoseReply, Ping, paused},
 };
 
 #[test]
@@ -96,4 +96,29 @@ fn whether_a_child_outlives_a_lost_reply_is_said_only_when_the_turn_is_over() {
             root.shutdown().await;
         });
     }
+}
+
+#[test]
+fn a_caller_that_looks_late_hears_why_the_incarnation_died_that_it_had_called() {
+    paused(async {
+        let (spec, [child]) = workers(
+            supervisor(Strategy::OneForOne, 9),
+            &Journal::default(),
+            ["a"],
+        );
+        let root = start(spec).await;
+        child
+            .cast(ExitWith(ExitReason::error("the first")))
+            .expect("running");
+        let mut late = Box::pin(child.call(Ping));
+        assert!((&mut late).now_or_never().is_none());
+        child.wait_until_running(1).await;
+        child
+            .cast(ExitWith(ExitReason::error("the second")))
+            .expect("running");
+        child.wait_until_running(2).await;
+        let answer = late.await;
+        assert_eq!(answer, Err(CallError::Died(ExitReason::error("the first"))));
+        root.shutdown().await;
+    });
 }

@@ -268,3 +268,18 @@ fn a_stopped_supervisor_restarts_nobody() {
         assert_eq!(journal.take(), ["a dropped"]);
     });
 }
+
+#[test]
+fn a_stop_with_a_limit_goes_on_when_its_caller_goes_away() {
+    paused(async {
+        let spec = Worker::stubborn("a", &Journal::default());
+        let child = spec.child_ref();
+        let root = start(supervisor(Strategy::OneForOne, 9).child(spec)).await;
+        let down = child.monitor();
+        let second = Duration::from_secs(1);
+        let gave_up = tokio::time::timeout(second / 2, child.stop_or_kill(second)).await;
+        assert!(gave_up.is_err());
+        assert_eq!(down.await.reason, ExitReason::Killed);
+        root.shutdown().await;
+    });
+}

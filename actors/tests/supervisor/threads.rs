@@ -14,7 +14,7 @@ use std::{
 
 use actix::prelude::*;
 use actix_otp::{
-    ArbiterPool, CallError, ChildRef, ChildSpec, ExitReason, Intensity, Placement,
+    ArbiterPool, CallError, ChildRef, ChildSpec, ExitReason, Init, Intensity, Placement,
     RestartChildError, Shutdown, StartError, Strategy, SupervisorSpec, TerminateChildError,
 };
 use futures_util::FutureExt;
@@ -338,4 +338,79 @@ fn a_supervisor_whose_arbiter_dies_takes_its_children_along_and_comes_back() {
         root.shutdown().await;
         assert_eq!(alive.load(Ordering::SeqCst), 0);
     });
+}
+
+#[test]
+fn a_supervisor_that_makes_its_children_anew_does_not_double_one_that_blocks() {
+    paused(async {
+        let alive = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&alive);
+        let thread = ArbiterPool::new(2).expect("threads");
+        let latest = Arc::new(std::sync::Mutex::new(None));
+        let publish = Arc::clone(&latest);
+        let nested = ChildSpec::try_supervisor("nested", move || {
+            let count = Arc::clone(&count);
+            let child = ChildSpec::new("blocker", move || {
+                assert_eq!(count.fetch_add(1, Ordering::SeqCst), 0, "one at a time");
+                Blocker {
+                    alive: Arc::clone(&count),
+                }
+            });
+            let child = child.placement(Placement::Pool(thread.clone()));
+            *publish.lock().expect("handle") = Some(child.child_ref());
+            // Below one more supervisor, so that the place is kept from further down, too.
+            let between =
+                ChildSpec::supervisor("between", supervisor(Strategy::OneForOne, 9).child(child));
+            Ok::<_, ExitReason>(Init::Run(supervisor(Strategy::OneForOne, 9).child(between)))
+        });
+        let nested_ref = nested.child_ref();
+        let tree = supervisor(Strategy::OneForOne, usize::MAX).kill_timeout(KILL_TIMEOUT);
+        let root = start(tree.child(nested)).await;
+        let first = latest.lock().expect("handle").take().expect("made");
+        let down = first.monitor();
+        let hold = block(&first);
+        assert_eq!(nested_ref.kill().await, ExitReason::Killed);
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        assert_eq!(which(&root).await, ["nested:restarting"]);
+        assert_eq!(alive.load(Ordering::SeqCst), 1);
+        drop(hold);
+        assert_eq!(down.await.reason, ExitReason::Killed);
+        nested_ref.wait_until_running(1).await;
+        let second = latest.lock().expect("handle").take().expect("made anew");
+        assert_eq!(second.call(Ping).await, Ok("blocker"));
+        root.shutdown().await;
+    });
+}
+
+#[test]
+fn clones_of_one_spec_started_on_two_threads_at_once_never_run_a_child_twice() {
+    let threads = [(); 2].map(|()| ArbiterPool::new(1).expect("a thread"));
+    for _ in 0..300 {
+        let (spec, alive) = Blocker::spec(Placement::Local);
+        let spec = supervisor(Strategy::OneForOne, 9)
+            .kill_timeout(Duration::ZERO)
+            .child(spec);
+        let at_once = Arc::new(std::sync::Barrier::new(2));
+        let roots = threads.each_ref().map(|thread| {
+            let (sender, root) = tokio::sync::oneshot::channel();
+            let (spec, at_once) = (spec.clone(), Arc::clone(&at_once));
+            thread.pick().spawn_fn(move || {
+                at_once.wait();
+                actix_rt::spawn(async move {
+                    let _ = sender.send(spec.start("root").await);
+                });
+            });
+            root
+        });
+        in_real_time(async {
+            let [one, other] = roots;
+            let started = [one.await, other.await].map(|root| root.expect("an answer"));
+            let running = started.iter().filter(|root| root.is_ok()).count();
+            assert_eq!(running, 1, "{started:?}");
+            assert_eq!(alive.load(Ordering::SeqCst), 1);
+            for root in started.into_iter().flatten() {
+                root.shutdown().await;
+            }
+        });
+    }
 }

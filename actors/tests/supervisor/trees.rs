@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use actix_otp::{
-    ChildRef, ChildSpec, ExitReason, Init, Intensity, Restart, Shutdown, Strategy, Supervisor,
-    SupervisorSpec,
+    ChildRef, ChildSpec, ChildState, ExitReason, Init, Intensity, Restart, Shutdown, Strategy,
+    Supervisor, SupervisorSpec,
 };
+
+use futures_util::FutureExt;
 
 use crate::{
     cast::{
@@ -365,5 +367,64 @@ fn a_transient_supervisor_stopped_by_request_is_not_restarted() {
         settle().await;
         assert_eq!(which(&root).await, ["nested:stopped"]);
         root.shutdown().await;
+    });
+}
+
+#[test]
+fn the_tree_and_the_counts_are_answered_at_once_while_a_start_hangs_further_down() {
+    paused(async {
+        let journal = Journal::default();
+        let mut gate = Gate::new(&journal);
+        let inner = supervisor(Strategy::OneForOne, 1)
+            .child(Worker::spec("leaf", &journal))
+            .child(gate.spec("hangs"));
+        let root = start(supervisor(Strategy::OneForOne, 1)).await;
+        let starting = root.start_child(ChildSpec::supervisor("inner", inner));
+        tokio::pin!(starting);
+        assert!((&mut starting).now_or_never().is_none());
+        let request = gate.next("hangs").await;
+
+        let tree = root.tree().now_or_never().expect("at once");
+        assert_eq!(
+            tree.to_string(),
+            "root (Supervisor): running, incarnation 1\n  \
+             inner (Supervisor): starting, incarnation 1\n    \
+             leaf (Worker): running, incarnation 1\n    \
+             hangs (Gated): starting, incarnation 1\n"
+        );
+        let counts = root.count_children().now_or_never().expect("at once");
+        assert_eq!((counts.specs, counts.supervisors), (1, 1));
+
+        request.admit();
+        let inner = starting.await.expect("it starts");
+        assert_eq!(which(&inner).await, ["leaf:1", "hangs:1"]);
+        root.shutdown().await;
+        let tree = root.tree().await;
+        assert_eq!((tree.state, tree.child_count), (ChildState::Stopped, 0));
+    });
+}
+
+#[test]
+fn the_tree_is_answered_at_once_while_a_child_takes_its_time_to_stop() {
+    paused(async {
+        let journal = Journal::default();
+        let inner = supervisor(Strategy::OneForOne, 1)
+            .child(Worker::stubborn("refuses", &journal))
+            .child(Worker::spec("obeys", &journal));
+        let inner = ChildSpec::supervisor("inner", inner);
+        let root = start(supervisor(Strategy::OneForOne, 1).child(inner)).await;
+        let stopping = root.shutdown();
+        tokio::pin!(stopping);
+        assert!((&mut stopping).now_or_never().is_none());
+        settle().await;
+        let tree = root.tree().now_or_never().expect("at once");
+        assert_eq!(
+            tree.to_string(),
+            "root (Supervisor): running, incarnation 1\n  \
+             inner (Supervisor): running, incarnation 1\n    \
+             refuses (Worker): running, incarnation 1\n    \
+             obeys (Worker): stopped\n"
+        );
+        stopping.await;
     });
 }
