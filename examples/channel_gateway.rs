@@ -4,6 +4,8 @@
 //! cargo run --features channel --example channel_gateway
 //! ```
 //!
+//! Pages of other origins may connect with `GEN_API__CHANNEL__ORIGINS='["http://localhost:5173"]'`, and so for all settings.
+//!
 //! A person logs in, calls a function, watches a stream and stops it, and chats in a relay group, in as many windows as they
 //! like. Stop the program and start it again: the pages come back by themselves. `page/client.js` is the protocol in a few
 //! lines of JavaScript.
@@ -121,6 +123,7 @@ async fn start_engine(desk: &Arc<Desk>) -> Result<GenApi, Box<dyn Error>> {
         config.check_permission(CheckPermission::AnyAuthenticated)
     };
     let api = GenApi::builder()
+        .settings(Settings::from_env()?)
         .functions(functions)
         .config(offer("reverse").arg("text", ArgType::String).build()?)
         .config(offer("count").stream().no_timeout().build()?)

@@ -41,17 +41,19 @@ export class GatewayClient {
   }
 
   /**
-   * Calls a function; answers its result. The chunks of a stream come to `onChunk` before. Without a connection the call
-   * waits for one.
+   * Calls a function of any mode; answers its result. The chunks of a stream come to `onChunk`; the last of its responses
+   * is the result. Without a connection the call waits for one.
    */
   call(requestType, args = {}, { id = newId(), onChunk = () => {} } = {}) {
     const request = { service: this.#options.service, request_type: requestType, request_id: id, args };
     return new Promise((done, fail) => {
       const send = () => {
-        this.#calls.set(id, { done, fail, onChunk, isOpen: false });
-        const reply = this.#send(REQUEST_EVENT, request);
-        // The result has come before. Where the reply says "error" there was no request, and no other answer will come.
-        reply.catch((error) => this.#calls.delete(id) && fail(error));
+        const call = { done, fail, onChunk, isAccepted: false };
+        this.#calls.set(id, call);
+        // The first response comes before the reply. Without one there will be none: the function answers nothing, or there
+        // was no request in what was sent.
+        const settle = (how) => (value) => !call.isAccepted && this.#calls.delete(id) && how(value);
+        this.#send(REQUEST_EVENT, request).then(settle(() => done(null)), settle(fail));
       };
       if (this.#isClosed) fail(new ConnectionLost("closed"));
       else if (this.isConnected) send();
@@ -151,17 +153,17 @@ export class GatewayClient {
     }
   }
 
-  #receiveResponse({ request_id: id, result, success, error, has_more: hasMore }) {
+  #receiveResponse({ request_id: id, result, success, error, has_more: hasMore, async: isAsync }) {
     // A message to a group comes under its sender's request id; to the sender too, once the request is answered.
     if (result?.from_user_id) return this.#options.onMessage(result, id);
     const call = this.#calls.get(id);
     if (!call) return;
-    if (hasMore) {
-      // The first one only says that the stream is open.
-      if (call.isOpen) call.onChunk(result);
-      call.isOpen = true;
+    // Streams and async functions are accepted first.
+    if (!call.isAccepted && success && isAsync) {
+      call.isAccepted = true;
       return;
     }
+    if (hasMore) return call.onChunk(result);
     this.#calls.delete(id);
     if (success) call.done(result);
     else call.fail(new Error(error));
