@@ -19,7 +19,7 @@ use std::{
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, Waker},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
@@ -39,19 +39,17 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     fn sleep(&self, duration: Duration) -> Sleep;
 }
 
-/// The real, monotonic time, with timers driven by one tokio runtime.
+/// The system's monotonic time, with timers driven by one tokio runtime.
 ///
-/// Each rate check reads it, so it reads the counter of the processor (through `quanta`), which takes a third of the time
-/// that asking the operating system does. The counter's rate is measured once in a process, when the first clock is made:
-/// that takes about a millisecond, at most 200, and is right to a few millionths, so a minute counts to well within a
-/// millisecond. Where a processor has no counter of constant rate, the operating system is asked.
+/// It is the time of [`std::time::Instant`], so what is measured by it agrees with every other clock of the process, and a
+/// rate window never passes early. The counter of the processor would be read in less than half of the time, but its rate
+/// has to be measured first, and a measurement short enough for the start of a process is wrong by up to 0.04 %.
 ///
 /// The runtime must be running for a [`sleep`](Clock::sleep) to end; the engine uses one of its own. A runtime whose time
 /// is paused pauses the timers alone.
 #[derive(Clone, Debug)]
 pub struct SystemClock {
-    time: quanta::Clock,
-    origin: quanta::Instant,
+    origin: Instant,
     timers: Handle,
 }
 
@@ -59,10 +57,8 @@ impl SystemClock {
     /// A clock whose timers live in the runtime behind `timers`; its time starts at zero now.
     #[must_use]
     pub fn new(timers: Handle) -> Self {
-        let time = quanta::Clock::new();
         Self {
-            origin: time.now(),
-            time,
+            origin: Instant::now(),
             timers,
         }
     }
@@ -70,7 +66,7 @@ impl SystemClock {
 
 impl Clock for SystemClock {
     fn now(&self) -> Duration {
-        self.time.now().saturating_duration_since(self.origin)
+        self.origin.elapsed()
     }
 
     fn sleep(&self, duration: Duration) -> Sleep {
@@ -187,8 +183,6 @@ pub(crate) async fn within<F: Future>(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use futures_util::FutureExt;
 
     use super::*;
@@ -239,21 +233,20 @@ mod tests {
     }
 
     #[test]
-    fn the_system_clock_never_goes_back_and_is_as_fast_as_the_operating_systems() {
+    fn the_system_clock_never_goes_back_and_never_runs_ahead_of_the_systems_monotonic_time() {
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let clock = SystemClock::new(runtime.expect("a runtime").handle().clone());
         // The other clock is read on both sides, so that nothing is lost where this thread loses its processor.
         let read = || (Instant::now(), clock.now(), Instant::now());
         let (before, start, after) = read();
         let mut latest = start;
-        while after.elapsed() < Duration::from_millis(5) {
+        while after.elapsed() < Duration::from_millis(20) {
             let now = clock.now();
             assert!(now >= latest);
             latest = now;
         }
         let (earlier, end, later) = read();
-        let elapsed = (end - start).as_secs_f64();
-        assert!(elapsed > (earlier - after).as_secs_f64() * 0.999);
-        assert!(elapsed < (later - before).as_secs_f64() * 1.001);
+        assert!(end - start >= earlier - after);
+        assert!(end - start <= later - before);
     }
 }
