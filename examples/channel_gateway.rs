@@ -93,7 +93,9 @@ async fn stop(
     let key = (info.connection().map(Connection::id), id);
     let is_own = desk.streams.lock().contains(&key);
     match desk.api.get().filter(|_| is_own) {
-        Some(api) => api.stop_stream(&key.1).map_err(FunctionError::public),
+        Some(api) => api
+            .stop_stream_of(info.user_id.as_deref(), &key.1)
+            .map_err(FunctionError::public),
         None => Err(FunctionError::public("you have no such stream")),
     }
 }

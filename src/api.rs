@@ -18,7 +18,7 @@ use crate::{
     node::NodeSelector,
     rate_limiter::{RateLimiter, RateLimiterActor},
     relay::RelayRef,
-    stream::UnknownStream,
+    stream::{Owner, StopStreamError},
     telemetry::Telemetry,
     worker_pool::{PoolsStatus, WorkerPoolActor},
 };
@@ -248,13 +248,36 @@ impl GenApi {
     /// Ends the stream of a request (SPEC section 7).
     ///
     /// From the return of this on its producer's sends fail. Its receiver gets what was sent before, as far as it has room,
-    /// and the completion.
+    /// and the completion. Request ids are the clients' choice: where one user has several open streams with this id, all
+    /// of them end. For what a user asks for use [`stop_stream_of`](Self::stop_stream_of).
     ///
     /// # Errors
     ///
-    /// [`UnknownStream`] when no open stream has this request id.
-    pub fn stop_stream(&self, request_id: &str) -> Result<(), UnknownStream> {
-        self.engine.pipeline.streams.stop(request_id)
+    /// [`StopStreamError::Unknown`] when no open stream has this request id, also when it was stopped before;
+    /// [`StopStreamError::Ambiguous`] when streams of several users have it, or several without a user. To stop one of
+    /// those, send [`StopStream`](crate::stream::StopStream) to [its actor](crate::StartedStream::stream).
+    pub fn stop_stream(&self, request_id: &str) -> Result<(), StopStreamError> {
+        self.stop_streams(request_id, Owner::Anybody)
+    }
+
+    /// Ends the stream of a request that this user made, or that was made without a user; nobody else's.
+    ///
+    /// Otherwise as [`stop_stream`](Self::stop_stream).
+    ///
+    /// # Errors
+    ///
+    /// [`StopStreamError::Unknown`] when none of the user's open streams has this request id;
+    /// [`StopStreamError::Ambiguous`] when several without a user have it.
+    pub fn stop_stream_of(
+        &self,
+        user_id: Option<&str>,
+        request_id: &str,
+    ) -> Result<(), StopStreamError> {
+        self.stop_streams(request_id, Owner::Of(user_id))
+    }
+
+    fn stop_streams(&self, request_id: &str, owner: Owner<'_>) -> Result<(), StopStreamError> {
+        self.engine.pipeline.streams.stop(request_id, owner)
     }
 
     /// How many streams are open now.

@@ -11,10 +11,10 @@ mod watch;
 
 pub use self::{
     call::{StopStream, StreamCall},
-    live::UnknownStream,
+    live::StopStreamError,
 };
 pub(crate) use self::{
-    live::LiveStreams,
+    live::{LiveStreams, Owner},
     task::{StreamParts, StreamTask},
     watch::StreamWatch,
 };

@@ -51,7 +51,11 @@ impl Pipeline {
                 Ok(self.invoke_async(request_id, route, input, after.cloned(), recipient)?)
             }
             ResponseType::Stream => {
-                Box::pin(self.invoke_stream(request_id, route, input, after, recipient)).await
+                // It went into the info where the function needs that.
+                let user_id = request.user_id.as_deref();
+                let user_id = user_id.or(input.info.user_id.as_deref()).map(Box::from);
+                let asker = (request_id, user_id);
+                Box::pin(self.invoke_stream(asker, route, input, after, recipient)).await
             }
             _ => Ok(self.invoke_none(request_id, route, input)?),
         }
@@ -124,7 +128,7 @@ impl Pipeline {
 
     async fn invoke_stream(
         &self,
-        request_id: &str,
+        (request_id, user_id): (&str, Option<Box<str>>),
         route: Arc<Route>,
         mut input: Input,
         after: Option<&AfterHook>,
@@ -142,7 +146,9 @@ impl Pipeline {
             acknowledgement,
             mut reply,
         } = self.delivery(Arc::clone(&id), acknowledgement, recipient);
-        let live = self.streams.enter(Arc::clone(&id), events.closer());
+        let live = self
+            .streams
+            .enter(Arc::clone(&id), user_id, events.closer());
         let (attempts, clock) = (Arc::clone(&self.attempts), Arc::clone(&self.attempts.clock));
         let called = Arc::clone(&route);
         let span = Span::current();

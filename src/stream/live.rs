@@ -1,6 +1,7 @@
 //! The streams that are open now, found by request id.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{
         Arc,
@@ -10,19 +11,41 @@ use std::{
 };
 
 use futures_util::task::AtomicWaker;
+use parking_lot::Mutex;
 
 use crate::function::StreamCloser;
 
-/// No open stream has this request id.
+/// Why no stream was stopped.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no open stream has the request id `{0}`")]
 #[non_exhaustive]
-pub struct UnknownStream(pub String);
+pub enum StopStreamError {
+    /// No open stream has this request id, or the one that had it was stopped already.
+    #[error("no open stream has the request id `{0}`")]
+    Unknown(String),
+    /// Several open streams have it, and not all are known to be of one user. None was stopped.
+    #[error("several open streams have the request id `{0}`, and not all are of one user")]
+    Ambiguous(String),
+}
 
 /// The open streams. It outlives the actors of the streams.
 #[derive(Default)]
 pub(crate) struct LiveStreams {
-    by_request: papaya::HashMap<Arc<str>, Arc<Stop>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Request ids are the clients' choice, so several streams may have one; the number tells them apart.
+    streams: BTreeMap<(Arc<str>, u64), Arc<Stop>>,
+    next_number: u64,
+}
+
+/// Whose streams somebody wants to stop.
+#[derive(Clone, Copy)]
+pub(crate) enum Owner<'a> {
+    /// Those of one user, or of requests without one.
+    Of(Option<&'a str>),
+    Anybody,
 }
 
 /// The way to stop one stream from outside.
@@ -31,6 +54,8 @@ pub(crate) struct Stop {
     /// The task of the stream.
     task: AtomicWaker,
     producer: StreamCloser,
+    /// Who asked for the stream.
+    user_id: Option<Box<str>>,
 }
 
 impl Stop {
@@ -54,42 +79,69 @@ impl Stop {
 }
 
 impl LiveStreams {
-    /// Lists a stream; a second one with the same request id takes the place of the first.
-    pub(crate) fn enter(self: &Arc<Self>, id: Arc<str>, producer: StreamCloser) -> LiveStream {
+    /// Lists a stream of this user.
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        id: Arc<str>,
+        user_id: Option<Box<str>>,
+        producer: StreamCloser,
+    ) -> LiveStream {
         let stop = Arc::new(Stop {
             asked: AtomicBool::new(false),
             task: AtomicWaker::new(),
             producer,
+            user_id,
         });
-        self.by_request
-            .pin()
-            .insert(Arc::clone(&id), Arc::clone(&stop));
+        let mut state = self.state.lock();
+        let number = state.next_number;
+        state.next_number += 1;
+        let key = (id, number);
+        state.streams.insert(key.clone(), Arc::clone(&stop));
         LiveStream {
             streams: Arc::clone(self),
-            id,
+            key,
             stop,
         }
     }
 
-    pub(crate) fn stop(&self, request_id: &str) -> Result<(), UnknownStream> {
-        match self.by_request.pin().get(request_id) {
-            Some(stop) => {
-                stop.ask();
-                Ok(())
-            }
-            None => Err(UnknownStream(request_id.to_owned())),
+    /// Stops the streams of the owner that have this request id and were not stopped before.
+    pub(crate) fn stop(&self, request_id: &str, owner: Owner<'_>) -> Result<(), StopStreamError> {
+        let found: Vec<_> = {
+            let state = self.state.lock();
+            let id: Arc<str> = request_id.into();
+            let same_id = state.streams.range((Arc::clone(&id), 0)..=(id, u64::MAX));
+            let open = same_id
+                .map(|(_, stop)| stop)
+                .filter(|stop| !stop.is_asked());
+            let owned = open.filter(|stop| match owner {
+                Owner::Of(user) => stop.user_id.as_deref() == user,
+                Owner::Anybody => true,
+            });
+            owned.cloned().collect()
+        };
+        let Some(first) = found.first() else {
+            return Err(StopStreamError::Unknown(request_id.to_owned()));
+        };
+        let of_one_user = found.iter().all(|stop| stop.user_id == first.user_id);
+        if found.len() > 1 && !(of_one_user && first.user_id.is_some()) {
+            return Err(StopStreamError::Ambiguous(request_id.to_owned()));
         }
+        // Outside of the lock, for it wakes tasks.
+        for stop in found {
+            stop.ask();
+        }
+        Ok(())
     }
 
     pub(crate) fn count(&self) -> usize {
-        self.by_request.len()
+        self.state.lock().streams.len()
     }
 }
 
 /// A stream's entry in the list; dropping it takes the entry out.
 pub(crate) struct LiveStream {
     streams: Arc<LiveStreams>,
-    id: Arc<str>,
+    key: (Arc<str>, u64),
     stop: Arc<Stop>,
 }
 
@@ -100,7 +152,7 @@ impl LiveStream {
 
     /// The id of the request.
     pub(super) fn id(&self) -> &Arc<str> {
-        &self.id
+        &self.key.0
     }
 
     /// How many streams are open, this one included while it is listed.
@@ -110,8 +162,8 @@ impl LiveStream {
 
     /// Takes the entry out of the list, if it is there.
     pub(super) fn leave(&self) {
-        let own = |_: &Arc<str>, stop: &Arc<Stop>| Arc::ptr_eq(stop, &self.stop);
-        let _ = self.streams.by_request.pin().remove_if(&*self.id, own);
+        let removed = self.streams.state.lock().streams.remove(&self.key);
+        drop(removed);
     }
 }
 
@@ -123,6 +175,6 @@ impl Drop for LiveStream {
 
 impl fmt::Debug for LiveStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("LiveStream").field(&self.id).finish()
+        f.debug_tuple("LiveStream").field(&self.key).finish()
     }
 }

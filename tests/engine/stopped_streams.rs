@@ -3,6 +3,7 @@
 use gen_api::{
     function::{FunctionError, Functions, StreamHandle},
     model::Response,
+    stream::StopStreamError,
 };
 use tokio::sync::mpsc;
 
@@ -19,6 +20,50 @@ async fn a_stream_stopped_from_outside_is_completed_and_forgotten() {
         api.stop_stream("r").map_err(|error| error.to_string()),
         Err("no open stream has the request id `r`".to_owned())
     );
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn open_streams_with_one_request_id_are_counted_each_and_stop_by_user() {
+    let api = start_streams().await;
+    let open = async |user: Option<&str>| {
+        let mut request = request("r", "idle");
+        request.user_id = user.map(str::to_owned);
+        api.execute(request).await
+    };
+    let (ada, again, bob) = (
+        open(Some("ada")).await,
+        open(Some("ada")).await,
+        open(Some("bob")).await,
+    );
+    let (nobody, nobody_else) = (open(None).await, open(None).await);
+    assert_eq!(api.open_streams(), 5);
+    let unknown = Err(StopStreamError::Unknown("r".to_owned()));
+    let ambiguous = Err(StopStreamError::Ambiguous("r".to_owned()));
+    let end = [Response::stream_end("r")];
+
+    assert_eq!(api.stop_stream_of(Some("eve"), "r"), unknown);
+    assert_eq!(api.stop_stream_of(None, "r"), ambiguous);
+    assert_eq!(api.stop_stream("r"), ambiguous);
+    assert_eq!(api.open_streams(), 5);
+
+    api.stop_stream_of(Some("ada"), "r")
+        .expect("both are ada's");
+    assert_eq!(api.stop_stream_of(Some("ada"), "r"), unknown);
+    assert_eq!(ada.collect().await[1..], end);
+    assert_eq!(again.collect().await[1..], end);
+    assert_eq!(api.open_streams(), 3);
+
+    drop(nobody);
+    while api.open_streams() > 2 {
+        tokio::task::yield_now().await;
+    }
+    api.stop_stream_of(None, "r").expect("only one is left");
+    assert_eq!(nobody_else.collect().await[1..], end);
+    api.stop_stream("r").expect("only bob's is left");
+    assert_eq!(api.stop_stream("r"), unknown);
+    assert_eq!(bob.collect().await[1..], end);
+    assert_eq!(api.open_streams(), 0);
     api.stop().await;
 }
 
