@@ -50,12 +50,9 @@ mod table;
 mod tests;
 mod window;
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
+use actix_otp::catch_panic;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
@@ -358,7 +355,7 @@ impl Shared {
         rules: &'rules Rules,
         check: impl FnOnce(&Self) -> Result<(), Refusal<'rules>>,
     ) -> Result<(), RateLimitError> {
-        match catch_unwind(AssertUnwindSafe(|| check(self))) {
+        match catch_panic(|| check(self)) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(refusal)) => Err(refusal.into()),
             Err(_) => {

@@ -28,7 +28,6 @@
 pub(crate) mod contained;
 
 use std::{
-    any::Any,
     borrow::Borrow,
     pin::Pin,
     sync::Arc,
@@ -162,14 +161,6 @@ pub enum CallError {
     /// The function did not answer in time.
     #[error("the function timed out after {} ms", .0.as_millis())]
     TimedOut(Duration),
-}
-
-impl CallError {
-    /// The error of a panic that was caught elsewhere, from what it carried.
-    #[must_use]
-    pub fn from_panic(payload: &(dyn Any + Send)) -> Self {
-        Self::Panicked(contained::panic_text(payload))
-    }
 }
 
 impl From<FunctionError> for CallError {

@@ -3,7 +3,6 @@
 use std::{
     fmt,
     future::Future,
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll, Waker},
 };
@@ -12,6 +11,7 @@ use actix::{
     Actor, Message,
     dev::{MessageResponse, OneshotSender},
 };
+use actix_otp::catch_panic;
 
 /// The answer to a message: there already, or worked on in a task of its own, which outlives the actor.
 pub struct Begun<T>(State<T>);
@@ -30,7 +30,7 @@ impl<T: 'static> Begun<T> {
         // Whatever happens before the task looks again is seen by that look, so nobody has to be woken.
         let mut context = Context::from_waker(Waker::noop());
         // A panic must cost this request alone, as it does in a task, and not the actor with all its messages.
-        let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(&mut context)));
+        let polled = catch_panic(|| work.as_mut().poll(&mut context));
         Self(match polled {
             Ok(Poll::Ready(answer)) => State::Done(answer),
             Ok(Poll::Pending) => State::Waiting(work),

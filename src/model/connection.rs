@@ -33,7 +33,6 @@ use std::{
     fmt,
     future::Future,
     hash::{Hash, Hasher},
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     sync::{
         Arc, Weak,
@@ -41,6 +40,7 @@ use std::{
     },
 };
 
+use actix_otp::catch_panic;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -158,7 +158,7 @@ impl Connection {
             return Err(PushError::Gone);
         }
         let outlet = &self.shared.outlet;
-        let pushed = catch_unwind(AssertUnwindSafe(|| push(outlet)));
+        let pushed = catch_panic(|| push(outlet));
         let pushed = pushed.unwrap_or_else(|_| {
             tracing::error!(connection = %self.id(), "the outlet of a connection panicked");
             Err(PushError::Gone)

@@ -3,12 +3,11 @@
 use std::{
     fmt::{self, Display},
     future::Future,
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
 };
 
-use futures_util::FutureExt;
+use actix_otp::{CatchPanic, catch_panic};
 use serde_json::Value;
 
 use super::{Address, NoTransport, Node, NodeClient, NodeError, NodeSettings};
@@ -137,8 +136,8 @@ impl NodeResolver {
             reason,
         };
         let panicked = |_| "it panicked".to_owned();
-        let called = catch_unwind(AssertUnwindSafe(|| self.resolver.resolve(resolver)));
-        let answer = AssertUnwindSafe(called.map_err(panicked).map_err(failed)?).catch_unwind();
+        let called = catch_panic(|| self.resolver.resolve(resolver));
+        let answer = CatchPanic::new(called.map_err(panicked).map_err(failed)?);
         let timeout = self.settings.resolver_timeout();
         let answer = within(&*self.clock, timeout, answer).await;
         let answer = answer.ok_or_else(|| failed(format!("timed out after {timeout:?}")))?;
@@ -215,6 +214,7 @@ impl Judged {
 mod tests {
     use std::time::Duration;
 
+    use futures_util::FutureExt;
     use serde_json::json;
 
     use super::*;

@@ -1,13 +1,8 @@
 //! The choice of the node for a request.
 
-use std::{
-    collections::HashSet,
-    fmt,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 
+use actix_otp::catch_panic;
 use papaya::HashMap;
 use rand::RngExt;
 
@@ -319,8 +314,8 @@ impl NodeSelector {
         };
         let selector = self.shared.custom.pin().get(name).cloned();
         let selector = selector.ok_or_else(|| failed("nobody registered it"))?;
-        let selected = AssertUnwindSafe(|| selector.select(request, config, list.nodes()));
-        let selected = catch_unwind(selected).map_err(|_| failed("it panicked"))?;
+        let selected = catch_panic(|| selector.select(request, config, list.nodes()));
+        let selected = selected.map_err(|_| failed("it panicked"))?;
         let (first, rest) = match selected {
             Selection::First(place) => (Some(place), Rest::Listed),
             Selection::Order(mut places) => {

@@ -1,14 +1,14 @@
 //! The attached handlers: a list that is replaced as a whole, so that delivering an event takes no lock.
 
 use std::{
-    any::Any,
-    panic::{AssertUnwindSafe, catch_unwind},
+    mem,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
 };
 
+use actix_otp::catch_panic;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
@@ -43,6 +43,20 @@ struct Attached {
     handler: Handler,
     /// Taken back before the list is replaced: who still reads the old list does not call it any more.
     live: AtomicBool,
+}
+
+impl Drop for Attached {
+    /// It is dropped by whoever looks at the list last: a thread that works on something else.
+    fn drop(&mut self) {
+        let handler = mem::replace(&mut self.handler, Box::new(|_| {}));
+        if let Err(panic) = catch_panic(|| drop(handler)) {
+            tracing::error!(
+                handler = %self.info.id,
+                panic = panic.text(),
+                "a telemetry handler panicked while it was dropped"
+            );
+        }
+    }
 }
 
 /// All handlers, in the order in which they were attached.
@@ -97,13 +111,13 @@ impl Handlers {
             if !attached.info.filter.matches(event) || !attached.live.load(Ordering::Acquire) {
                 continue;
             }
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| (attached.handler)(event))) {
+            if let Err(panic) = catch_panic(|| (attached.handler)(event)) {
                 // By identity: another handler may have got the id in the meantime.
                 self.remove(|other| Arc::ptr_eq(other, attached));
                 tracing::error!(
                     handler = %attached.info.id,
                     event = event.name(),
-                    panic = panic_text(&*panic),
+                    panic = panic.text(),
                     "a telemetry handler panicked and was detached"
                 );
             }
@@ -134,10 +148,4 @@ impl Handlers {
         self.list.store(Arc::new(list));
         self.interest.store(interest.bits(), Ordering::Relaxed);
     }
-}
-
-fn panic_text(payload: &(dyn Any + Send)) -> &str {
-    let text = payload.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| payload.downcast_ref::<&str>().copied())
-        .unwrap_or("a panic whose payload is no text")
 }

@@ -1,12 +1,8 @@
 //! The pool itself: a shared state behind a short lock, and the handle on it.
 
-use std::{
-    fmt,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
+use actix_otp::catch_panic;
 use parking_lot::Mutex;
 
 use super::{
@@ -307,7 +303,7 @@ impl Shared {
         };
         let event = event(Arc::clone(&self.name));
         // Places are given back while a panic unwinds, and a second one then would end the process.
-        if catch_unwind(AssertUnwindSafe(|| observer.observe(&event))).is_err() {
+        if catch_panic(|| observer.observe(&event)).is_err() {
             tracing::error!(?event, "an observer of pool events panicked");
         }
     }

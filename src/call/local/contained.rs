@@ -1,14 +1,12 @@
 //! Foreign code kept in: its panics are caught, and it finds a tokio runtime on every thread.
 
 use std::{
-    any::Any,
     borrow::Borrow,
-    mem,
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
+use actix_otp::catch_panic;
 use futures_core::{Stream, future::BoxFuture, stream::BoxStream};
 use serde_json::Value;
 use tokio::runtime::{EnterGuard, Handle};
@@ -26,28 +24,9 @@ fn with_runtime(runtime: &Handle) -> Option<EnterGuard<'_>> {
     Handle::try_current().is_err().then(|| runtime.enter())
 }
 
-/// `AssertUnwindSafe` is sound in this module because what panicked is dropped and never looked at again.
+/// What panicked is dropped and never looked at again.
 fn caught<R>(code: impl FnOnce() -> R) -> Result<R, String> {
-    catch_unwind(AssertUnwindSafe(code)).map_err(|payload| {
-        let text = panic_text(&*payload);
-        discard(payload);
-        text
-    })
-}
-
-/// What a panic says: its message, which is a text unless somebody panicked with another value.
-pub(super) fn panic_text(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("a value that is no text").to_owned()
-}
-
-/// Drops what a panic carried, which may panic in turn.
-fn discard(payload: Box<dyn Any + Send>) {
-    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        // Leaking a few bytes is all that is left: dropping this one could go on forever.
-        mem::forget(second);
-    }
+    catch_panic(code).map_err(|panicked| panicked.text().to_owned())
 }
 
 /// A future or stream of foreign code, contained in every poll and in its drop.
