@@ -25,6 +25,10 @@ use std::{
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
+/// The longest time that a setting may name, in milliseconds: a year. A longer one is a slip, and endless ones overflow a
+/// clock.
+pub(crate) const LONGEST_MS: u64 = 365 * 24 * 3_600 * 1_000;
+
 /// A pause that a [`Clock`] hands out; it is done when the clock has reached the moment.
 pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 

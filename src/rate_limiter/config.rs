@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::limit::{ApiLimit, InvalidLimit, LimitKey, RateLimit};
+use super::limit::{self, ApiLimit, InvalidLimit, LimitKey, RateLimit};
 use crate::text_table::TextTable;
 
 /// Everything the rate limiter can be told (SPEC section 6). Without limits everything passes.
@@ -28,7 +28,7 @@ pub struct RateLimitConfig {
     pub global_limits: Vec<RateLimit>,
     /// Limits for single APIs, judged in this order.
     pub api_limits: Vec<ApiLimit>,
-    /// The pause between two sweeps of idle keys, in milliseconds; at least 1, default 60 000.
+    /// The pause between two sweeps of idle keys, in milliseconds; 1 to a year, default 60 000.
     pub sweep_interval_ms: u64,
 }
 
@@ -80,18 +80,21 @@ impl RateLimitConfig {
     ///
     /// The first field at fault.
     pub fn validate(&self) -> Result<(), InvalidLimit> {
+        limit::first_of(self.faults())
+    }
+
+    /// Everything that is wrong with it. Settings are judged by this as well, so that each configuration that was taken
+    /// loads again.
+    pub(crate) fn faults(&self) -> Vec<InvalidLimit> {
+        let mut faults = Vec::new();
         for (index, limit) in self.global_limits.iter().enumerate() {
-            limit.validate(&format!("global_limits[{index}]"))?;
+            faults.extend(limit.faults(&format!("global_limits[{index}]")));
         }
         for (index, limit) in self.api_limits.iter().enumerate() {
-            limit.validate(&format!("api_limits[{index}]"))?;
+            faults.extend(limit.faults(&format!("api_limits[{index}]")));
         }
-        if self.sweep_interval_ms == 0 {
-            return Err(InvalidLimit::Zero {
-                field: "sweep_interval_ms".to_owned(),
-            });
-        }
-        Ok(())
+        faults.extend(limit::time("sweep_interval_ms", self.sweep_interval_ms));
+        faults
     }
 }
 
@@ -206,7 +209,7 @@ mod tests {
         config.sweep_interval_ms = 0;
         assert_eq!(
             config.validate().unwrap_err().to_string(),
-            "sweep_interval_ms must be at least 1"
+            "sweep_interval_ms must be 1 to 31536000000, but is 0"
         );
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::model::Request;
+use crate::{clock::LONGEST_MS, model::Request};
 
 /// What requests are counted by: a field of the request, or one of its arguments (SPEC section 6).
 ///
@@ -181,7 +181,7 @@ pub struct RateLimit {
     pub key: LimitKey,
     /// How many pass within the window; at least 1.
     pub max_requests: u32,
-    /// The length of the window in milliseconds; at least 1.
+    /// The length of the window in milliseconds; 1 to a year.
     pub window_ms: u64,
 }
 
@@ -196,9 +196,13 @@ impl RateLimit {
         }
     }
 
-    /// Judges the limit that stands at `place` in a configuration.
+    /// What is wrong with the limit that stands at `place` in a configuration.
+    pub(super) fn faults(&self, place: &str) -> Vec<InvalidLimit> {
+        faults_of(place, &self.key, self.max_requests, self.window_ms)
+    }
+
     pub(super) fn validate(&self, place: &str) -> Result<(), InvalidLimit> {
-        judge(place, &self.key, self.max_requests, self.window_ms)
+        first_of(self.faults(place))
     }
 }
 
@@ -215,7 +219,7 @@ pub struct ApiLimit {
     pub key: LimitKey,
     /// How many pass within the window; at least 1.
     pub max_requests: u32,
-    /// The length of the window in milliseconds; at least 1.
+    /// The length of the window in milliseconds; 1 to a year.
     pub window_ms: u64,
 }
 
@@ -236,78 +240,74 @@ impl ApiLimit {
         }
     }
 
-    /// Judges the limit that stands at `place` in a configuration.
-    pub(super) fn validate(&self, place: &str) -> Result<(), InvalidLimit> {
-        for (name, text) in [
+    /// What is wrong with the limit that stands at `place` in a configuration.
+    pub(super) fn faults(&self, place: &str) -> Vec<InvalidLimit> {
+        let names = [
             ("service", &self.service),
             ("request_type", &self.request_type),
-        ] {
-            if text.is_empty() {
-                return Err(InvalidLimit::Empty {
-                    field: format!("{place}.{name}"),
-                });
-            }
-        }
-        judge(place, &self.key, self.max_requests, self.window_ms)
+        ];
+        let empty = names.into_iter().filter(|(_, name)| name.is_empty());
+        empty
+            .map(|(field, _)| InvalidLimit::new(format!("{place}.{field}"), EMPTY))
+            .chain(faults_of(
+                place,
+                &self.key,
+                self.max_requests,
+                self.window_ms,
+            ))
+            .collect()
     }
 }
 
-fn judge(
-    place: &str,
-    key: &LimitKey,
-    max_requests: u32,
-    window_ms: u64,
-) -> Result<(), InvalidLimit> {
+fn faults_of(place: &str, key: &LimitKey, max_requests: u32, window_ms: u64) -> Vec<InvalidLimit> {
+    let mut faults = Vec::new();
     if key.as_str().is_empty() {
-        return Err(InvalidLimit::Empty {
-            field: format!("{place}.key"),
-        });
+        faults.push(InvalidLimit::new(format!("{place}.key"), EMPTY));
     }
     if LimitKey::from(key.as_str()) != *key {
-        return Err(InvalidLimit::ReservedName {
-            field: format!("{place}.key"),
-            name: key.to_string(),
-        });
+        let reason = format!("must be an argument, but `{key}` is a field of the request");
+        faults.push(InvalidLimit::new(format!("{place}.key"), reason));
     }
-    for (name, is_zero) in [
-        ("max_requests", max_requests == 0),
-        ("window_ms", window_ms == 0),
-    ] {
-        if is_zero {
-            return Err(InvalidLimit::Zero {
-                field: format!("{place}.{name}"),
-            });
-        }
-    }
-    Ok(())
+    let max_field = format!("{place}.max_requests");
+    faults.extend(range(&max_field, max_requests.into(), u32::MAX.into()));
+    faults.extend(time(&format!("{place}.window_ms"), window_ms));
+    faults
 }
 
+/// What is wrong with a time in milliseconds.
+pub(super) fn time(field: &str, millis: u64) -> Option<InvalidLimit> {
+    range(field, millis, LONGEST_MS)
+}
+
+fn range(field: &str, value: u64, most: u64) -> Option<InvalidLimit> {
+    let reason = || format!("must be 1 to {most}, but is {value}");
+    (!(1..=most).contains(&value)).then(|| InvalidLimit::new(field, reason()))
+}
+
+pub(super) fn first_of(faults: Vec<InvalidLimit>) -> Result<(), InvalidLimit> {
+    faults.into_iter().next().map_or(Ok(()), Err)
+}
+
+const EMPTY: &str = "must not be empty";
+
 /// Why limits were not taken; everything stays as it was.
-///
-/// `field` is the place at fault, such as `global_limits[2].window_ms`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field} {reason}")]
 #[non_exhaustive]
-pub enum InvalidLimit {
-    /// A number that counts from 1 is zero.
-    #[error("{field} must be at least 1")]
-    Zero {
-        /// The place at fault.
-        field: String,
-    },
-    /// A name is empty.
-    #[error("{field} must not be empty")]
-    Empty {
-        /// The place at fault.
-        field: String,
-    },
-    /// [`LimitKey::Argument`] with the name of a request field.
-    #[error("{field}: `{name}` names a field of the request, not an argument")]
-    ReservedName {
-        /// The place at fault.
-        field: String,
-        /// The name.
-        name: String,
-    },
+pub struct InvalidLimit {
+    /// The place at fault, such as `global_limits[2].window_ms`.
+    pub field: String,
+    /// What it must be.
+    pub reason: String,
+}
+
+impl InvalidLimit {
+    fn new(field: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self {
+            field: field.into(),
+            reason: reason.into(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -377,11 +377,11 @@ mod tests {
         };
         assert_eq!(
             text(LimitKey::UserId, 0, 1),
-            "global_limits[1].max_requests must be at least 1"
+            "global_limits[1].max_requests must be 1 to 4294967295, but is 0"
         );
         assert_eq!(
             text(LimitKey::UserId, 1, 0),
-            "global_limits[1].window_ms must be at least 1"
+            "global_limits[1].window_ms must be 1 to 31536000000, but is 0"
         );
         assert_eq!(
             text(LimitKey::from(""), 1, 1),
@@ -389,19 +389,18 @@ mod tests {
         );
         assert_eq!(
             text(LimitKey::Argument("user_id".to_owned()), 1, 1),
-            "global_limits[1].key: `user_id` names a field of the request, not an argument"
+            "global_limits[1].key must be an argument, but `user_id` is a field of the request"
         );
         let limit = RateLimit::new(LimitKey::UserId, 1, 1);
         assert!(limit.validate("limit").is_ok());
-        let without_service = ApiLimit::new("", "op", limit.clone()).validate("api_limits[0]");
+        let unnamed = ApiLimit::new("", "", limit).faults("api_limits[0]");
+        let texts: Vec<_> = unnamed.iter().map(ToString::to_string).collect();
         assert_eq!(
-            without_service.unwrap_err().to_string(),
-            "api_limits[0].service must not be empty"
-        );
-        let without_type = ApiLimit::new("svc", "", limit).validate("api_limits[0]");
-        assert_eq!(
-            without_type.unwrap_err().to_string(),
-            "api_limits[0].request_type must not be empty"
+            texts,
+            [
+                "api_limits[0].service must not be empty",
+                "api_limits[0].request_type must not be empty"
+            ]
         );
     }
 }

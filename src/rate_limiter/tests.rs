@@ -193,18 +193,16 @@ fn an_invalid_change_is_an_error_and_changes_nothing() {
     let global = [limit("user_id", 1, 100)];
     let (limiter, _clock) = limiter(&global, &[]);
     let before = limiter.config();
-    assert_eq!(
-        limiter.add_global_limit(limit("user_id", 0, 100)),
-        Err(InvalidLimit::Zero {
-            field: "limit.max_requests".to_owned()
-        })
-    );
+    let error = limiter
+        .add_global_limit(limit("user_id", 0, 100))
+        .unwrap_err();
+    assert_eq!(error.field, "limit.max_requests");
     let error = limiter
         .set_global_limits(vec![limit("room", 1, 1), limit("user_id", 1, 0)])
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "global_limits[1].window_ms must be at least 1"
+        "global_limits[1].window_ms must be 1 to 31536000000, but is 0"
     );
     let mut wrong = before.clone();
     wrong.enabled = false;

@@ -7,14 +7,12 @@ use super::{
     error::{InvalidSettings, SettingFault},
     origin::OriginParts,
 };
-use crate::{config::AllowedFunction, worker_pool::PoolSettings};
+use crate::{clock::LONGEST_MS, config::AllowedFunction, worker_pool::PoolSettings};
 
 /// The most of anything that is counted: beyond it no machine has the memory.
 const MOST: u64 = u32::MAX as u64;
 const MOST_THREADS: u64 = 1_024;
 const MOST_CHUNKS: u64 = 1_000_000;
-/// A year: a longer time is a slip, and endless ones overflow a clock.
-const LONGEST_MS: u64 = 365 * 24 * 3_600 * 1_000;
 
 impl Settings {
     /// Whether the settings can be used. Loading does this, and so does the start of an engine.
@@ -34,40 +32,18 @@ impl Settings {
         faults.count("arguments.list_max_items", limits.list_max_items);
         faults.count("arguments.map_max_items", limits.map_max_items);
         faults.range("streams.buffer", self.streams.buffer, 1, MOST_CHUNKS);
+        faults.count("streams.buffer_bytes", self.streams.buffer_bytes);
         faults.pool("async_pool", &self.async_pool);
         faults.pool("stream_pool", &self.stream_pool);
-        self.rate_limiter_faults(&mut faults);
+        for fault in self.rate_limiter.faults() {
+            faults.add(&format!("rate_limiter.{}", fault.field), fault.reason);
+        }
         self.cluster_faults(&mut faults);
         self.grpc_faults(&mut faults);
         self.relay_faults(&mut faults);
         self.channel.faults(&mut faults);
         self.security_faults(&mut faults);
         InvalidSettings::unless_empty(faults.0)
-    }
-
-    fn rate_limiter_faults(&self, faults: &mut Faults) {
-        let limiter = &self.rate_limiter;
-        faults.time("rate_limiter.sweep_interval_ms", limiter.sweep_interval_ms);
-        for (index, limit) in limiter.global_limits.iter().enumerate() {
-            let place = format!("rate_limiter.global_limits[{index}]");
-            faults.limit(
-                &place,
-                limit.key.as_str(),
-                limit.max_requests,
-                limit.window_ms,
-            );
-        }
-        for (index, limit) in limiter.api_limits.iter().enumerate() {
-            let place = format!("rate_limiter.api_limits[{index}]");
-            faults.name(&format!("{place}.service"), &limit.service);
-            faults.name(&format!("{place}.request_type"), &limit.request_type);
-            faults.limit(
-                &place,
-                limit.key.as_str(),
-                limit.max_requests,
-                limit.window_ms,
-            );
-        }
     }
 
     fn cluster_faults(&self, faults: &mut Faults) {
@@ -251,16 +227,12 @@ impl Faults {
         let circuit = &pool.circuit;
         self.count(&format!("{section}.places"), pool.places);
         self.range(&format!("{section}.queue"), pool.queue, 0, MOST);
-        self.count(
+        self.range(
             &format!("{section}.failures_to_open"),
             circuit.failures_to_open,
+            0,
+            MOST,
         );
         self.time(&format!("{section}.cooldown_ms"), circuit.cooldown_ms);
-    }
-
-    fn limit(&mut self, place: &str, key: &str, max_requests: u32, window_ms: u64) {
-        self.name(&format!("{place}.key"), key);
-        self.count(&format!("{place}.max_requests"), max_requests);
-        self.time(&format!("{place}.window_ms"), window_ms);
     }
 }

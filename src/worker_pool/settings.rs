@@ -8,7 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct PoolSettings {
-    /// How many tasks run at a time. A pool without places queues what fits and runs nothing until it is resized.
+    /// How many tasks run at a time; at least 1. A running pool may be resized to none, which pauses it: it queues what
+    /// fits, and runs nothing until it gets places again.
     pub places: usize,
     /// How many accepted tasks may wait for a place.
     pub queue: usize,
