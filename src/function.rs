@@ -35,6 +35,7 @@ mod api_function;
 mod blocking;
 mod call;
 mod error;
+mod finite;
 mod handler;
 mod outcome;
 mod parameter;
@@ -46,7 +47,7 @@ mod tests;
 
 use futures_core::future::BoxFuture;
 
-pub(crate) use self::stream_handle::StreamCloser;
+pub(crate) use self::stream_handle::{StreamCloser, stream_within};
 pub use self::{
     api_function::ApiFunction,
     call::{Call, RequestInfo},

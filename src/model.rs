@@ -21,9 +21,11 @@ pub mod response;
 pub mod service_config;
 pub mod version;
 
+mod chunk;
 mod fields;
 mod wire;
 
+pub(crate) use chunk::{Chunk, DEFAULT_BUFFER_BYTES, StreamBuffer};
 pub use fun_config::{
     CheckPermission, ChooseNodeMode, FunConfig, FunConfigBuilder, Mfa, Nodes, ResponseType, Retry,
     Timeout,

@@ -20,13 +20,12 @@ use std::{
 
 use actix::{Message, Recipient};
 use futures_core::Stream;
-use serde_json::Value;
 
 use self::{
     channel::{Reader, Writer},
     mailbox::Mailbox,
 };
-use crate::model::Response;
+use crate::model::{Chunk, Response, StreamBuffer};
 
 /// The later responses of an async or stream request, in order; the last one is terminal.
 ///
@@ -84,27 +83,27 @@ enum Target {
 pub(crate) type LostResponse = fn(String) -> Response;
 
 impl ResponseSink {
-    /// A sink into a channel with room for `buffer` responses (at least one) and the terminal one. `lost` makes the
-    /// response for a call that vanished.
+    /// A sink into a channel with this room for responses, and for the terminal one. `lost` makes the response for a call
+    /// that vanished.
     pub(crate) fn channel(
-        buffer: usize,
+        buffer: StreamBuffer,
         request_id: Arc<str>,
         lost: LostResponse,
     ) -> (Self, Responses) {
-        let (writer, reader) = channel::channel(buffer, Arc::clone(&request_id));
+        let (writer, reader) = channel::channel(buffer.places(), Arc::clone(&request_id));
         let sink = Self::new(Target::Channel(writer), request_id, lost);
         let reader = Box::new(reader);
         (sink, Responses { reader })
     }
 
-    /// A sink into an actor's mailbox, where no more than `buffer` responses and the terminal one wait.
+    /// A sink into an actor's mailbox, where no more responses wait than there is room for, and the terminal one.
     pub(crate) fn recipient(
         recipient: Recipient<Response>,
-        buffer: usize,
+        buffer: StreamBuffer,
         request_id: Arc<str>,
         lost: LostResponse,
     ) -> Self {
-        let mailbox = Box::new(Mailbox::new(recipient, buffer));
+        let mailbox = Box::new(Mailbox::new(recipient, buffer.places()));
         Self::new(Target::Mailbox(mailbox), request_id, lost)
     }
 
@@ -116,7 +115,8 @@ impl ResponseSink {
         }
     }
 
-    /// How many responses may be sent now, at least one; waits while the receiver is slow.
+    /// How many places are free, at least one; waits while the receiver is slow. A response may be sent while there is one,
+    /// whatever it takes.
     pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, ReceiverGone>> {
         match &mut self.target {
             Target::Channel(writer) => writer.poll_room(cx),
@@ -125,12 +125,13 @@ impl ResponseSink {
     }
 
     /// Sends the chunks of a stream, for which there is [room](Self::poll_room).
-    pub(crate) fn send_chunks(&mut self, chunks: &mut VecDeque<Value>) {
+    pub(crate) fn send_chunks(&mut self, chunks: &mut VecDeque<Chunk>) {
         match &mut self.target {
             Target::Channel(writer) => writer.send_chunks(chunks),
             Target::Mailbox(mailbox) => {
-                for chunk in chunks.drain(..) {
-                    mailbox.send(Response::stream_chunk(&*self.request_id, chunk));
+                for Chunk { value, places } in chunks.drain(..) {
+                    let response = Response::stream_chunk(&*self.request_id, value);
+                    mailbox.send(response, places);
                 }
             }
         }
@@ -147,7 +148,7 @@ impl ResponseSink {
     pub(crate) fn push(&mut self, response: Response) {
         match &mut self.target {
             Target::Channel(writer) => writer.send(response),
-            Target::Mailbox(mailbox) => mailbox.send(response),
+            Target::Mailbox(mailbox) => mailbox.send(response, 1),
         }
     }
 
@@ -217,13 +218,17 @@ mod tests {
 
     use super::*;
 
+    fn one() -> StreamBuffer {
+        StreamBuffer::new(1, 1_000)
+    }
+
     fn lost(request_id: String) -> Response {
         Response::error(request_id, "lost")
     }
 
     #[tokio::test]
     async fn the_terminal_response_has_room_even_when_nobody_reads() {
-        let (mut sink, mut responses) = ResponseSink::channel(1, "r".into(), lost);
+        let (mut sink, mut responses) = ResponseSink::channel(one(), "r".into(), lost);
         sink.send(Response::stream_chunk("r", 1))
             .await
             .expect("there is room for one");
@@ -241,7 +246,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_sink_that_vanishes_leaves_one_terminal_response() {
-        let (sink, mut responses) = ResponseSink::channel(1, "r".into(), lost);
+        let (sink, mut responses) = ResponseSink::channel(one(), "r".into(), lost);
         drop(sink);
         assert_eq!(responses.next().await, Some(Response::error("r", "lost")));
         assert_eq!(responses.next().await, None);
@@ -249,7 +254,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_abandoned_sink_leaves_no_response() {
-        let (mut sink, mut responses) = ResponseSink::channel(1, "r".into(), lost);
+        let (mut sink, mut responses) = ResponseSink::channel(one(), "r".into(), lost);
         sink.abandon();
         drop(sink);
         assert_eq!(responses.next().await, None);
@@ -257,7 +262,7 @@ mod tests {
 
     #[tokio::test]
     async fn sending_to_a_receiver_that_is_gone_fails() {
-        let (mut sink, responses) = ResponseSink::channel(1, "r".into(), lost);
+        let (mut sink, responses) = ResponseSink::channel(one(), "r".into(), lost);
         drop(responses);
         poll_fn(|cx| sink.poll_gone(cx)).await;
         assert_eq!(

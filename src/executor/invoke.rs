@@ -16,7 +16,7 @@ use super::{
 use crate::{
     config::Route,
     diagnostics::Count,
-    function::{Outcome, stream_channel},
+    function::{Outcome, stream_within},
     model::{Request, Response, ResponseType},
     request_error::RequestError,
     respond,
@@ -138,7 +138,7 @@ impl Pipeline {
         let ticket = admitted.map_err(RequestError::from)?;
         let acknowledgement = Response::stream_chunk(request_id, "init");
         let acknowledgement = after::apply(after, acknowledgement).await;
-        let (handle, events) = stream_channel(self.settings.streams.buffer);
+        let (handle, events) = stream_within(self.settings.streams.room());
         input.stream = Some(handle);
         let id: Arc<str> = request_id.into();
         let Delivery {
@@ -194,7 +194,7 @@ impl Pipeline {
         acknowledgement: Response,
         recipient: Option<Recipient<Response>>,
     ) -> Delivery {
-        let buffer = self.settings.streams.buffer;
+        let buffer = self.settings.streams.room();
         match recipient {
             Some(recipient) => Delivery {
                 sink: ResponseSink::recipient(recipient, buffer, request_id, respond::unavailable),

@@ -6,7 +6,7 @@ use futures_core::stream::BoxStream;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::error::FunctionError;
+use super::{error::FunctionError, finite};
 
 /// The answer of a function that did not fail.
 #[non_exhaustive]
@@ -48,10 +48,10 @@ pub(super) fn to_value<T: Serialize + 'static>(result: T) -> Result<Value, Funct
     if let Some(value) = any.downcast_mut::<Option<Value>>().and_then(Option::take) {
         return Ok(value);
     }
-    serde_json::to_value(result).map_err(|error| no_json(&error))
+    finite::to_json(&result).map_err(|error| no_json(&error))
 }
 
-/// The failure of a function whose result cannot be said in JSON, such as a map with keys that are no texts.
+/// The failure of a function whose result cannot be said in JSON, such as NaN, or a map with keys that are no texts.
 pub(super) fn no_json(error: &serde_json::Error) -> FunctionError {
     FunctionError::failed(format_args!("the result has no JSON form: {error}"))
 }

@@ -23,15 +23,22 @@ use serde_json::Value;
 use thiserror::Error;
 use tokio::sync::{Notify, Semaphore, TryAcquireError};
 
-use super::{error::FunctionError, outcome::no_json};
+use super::{error::FunctionError, finite, outcome::no_json};
+use crate::model::{Chunk, DEFAULT_BUFFER_BYTES, StreamBuffer};
 
-/// Makes a stream with room for `capacity` unread results (at least one).
+/// Makes a stream with room for `capacity` unread results (at least one), and for a megabyte of them.
 #[must_use]
 pub fn stream_channel(capacity: usize) -> (StreamHandle, StreamEvents) {
+    stream_within(StreamBuffer::new(capacity, DEFAULT_BUFFER_BYTES))
+}
+
+/// Makes a stream whose unread results take no more room than this.
+pub(crate) fn stream_within(buffer: StreamBuffer) -> (StreamHandle, StreamEvents) {
     static NEXT_ID: AtomicU64 = AtomicU64::new(1);
     let shared = Arc::new(Shared {
         id: StreamId(NEXT_ID.fetch_add(1, Ordering::Relaxed)),
-        room: Semaphore::new(capacity.clamp(1, Semaphore::MAX_PERMITS)),
+        buffer,
+        room: Semaphore::new(buffer.places().min(Semaphore::MAX_PERMITS)),
         closed: Notify::new(),
         state: Mutex::new(State {
             queue: VecDeque::new(),
@@ -50,7 +57,7 @@ pub fn stream_channel(capacity: usize) -> (StreamHandle, StreamEvents) {
 ///
 /// A function takes it as a parameter (SPEC section 7). Clones feed the same stream; the first terminal event of any of
 /// them ends it, and every send after that fails at once. Sending waits while the receiver is slow, so memory stays
-/// bounded. When the last clone is dropped without a terminal event, the stream ends with an error.
+/// bounded: unread results take up a place each, and large ones several. When the last clone is dropped without a terminal event, the stream ends with an error.
 ///
 /// ```
 /// use gen_api::function::{StreamClosed, StreamHandle};
@@ -84,19 +91,20 @@ impl StreamHandle {
     /// # Errors
     /// [`StreamClosed`], as for `send_result`.
     pub async fn send_value(&self, value: Value) -> Result<(), StreamClosed> {
+        let Chunk { value, places } = self.shared.buffer.chunk(value);
         // Nearly always there is room, and then asking costs a fraction of waiting; who waits still comes first.
-        let room = match self.shared.room.try_acquire() {
+        let room = match self.shared.room.try_acquire_many(places) {
             Ok(room) => room,
             // In a box, so that a send that need not wait moves no more than its value about.
             Err(TryAcquireError::NoPermits) => {
-                let room = Box::pin(self.shared.room.acquire()).await;
+                let room = Box::pin(self.shared.room.acquire_many(places)).await;
                 room.map_err(|_closed| StreamClosed)?
             }
             Err(TryAcquireError::Closed) => return Err(StreamClosed),
         };
         // The place is given back by the consumer, who makes it when it takes the event out.
         room.forget();
-        self.shared.push(StreamEvent::Result(value))
+        self.shared.push(StreamEvent::Result(value), places)
     }
 
     /// Sends one result and ends the stream with it. Never waits: the last event needs no room.
@@ -105,7 +113,7 @@ impl StreamHandle {
     /// [`StreamClosed`] when the stream had ended before or nobody receives any more.
     pub async fn send_last_result(&self, result: impl Serialize) -> Result<(), StreamClosed> {
         let value = self.to_json(result)?;
-        self.shared.push(StreamEvent::Last(value))
+        self.shared.end(StreamEvent::Last(value))
     }
 
     /// Ends the stream. Never waits.
@@ -113,7 +121,7 @@ impl StreamHandle {
     /// # Errors
     /// [`StreamClosed`] when the stream had ended before or nobody receives any more.
     pub async fn complete(&self) -> Result<(), StreamClosed> {
-        self.shared.push(StreamEvent::Complete)
+        self.shared.end(StreamEvent::Complete)
     }
 
     /// Ends the stream with an error. Never waits.
@@ -121,7 +129,7 @@ impl StreamHandle {
     /// # Errors
     /// [`StreamClosed`] when the stream had ended before or nobody receives any more.
     pub async fn fail(&self, error: impl Into<FunctionError>) -> Result<(), StreamClosed> {
-        self.shared.push(StreamEvent::Failed(error.into()))
+        self.shared.end(StreamEvent::Failed(error.into()))
     }
 
     /// Whether nothing can be sent any more: the stream has ended, or nobody receives.
@@ -147,9 +155,9 @@ impl StreamHandle {
     }
 
     fn to_json(&self, result: impl Serialize) -> Result<Value, StreamClosed> {
-        serde_json::to_value(result).map_err(|error| {
+        finite::to_json(&result).map_err(|error| {
             // Where the stream had ended before, there is nobody left to tell.
-            let _ = self.shared.push(StreamEvent::Failed(no_json(&error)));
+            let _ = self.shared.end(StreamEvent::Failed(no_json(&error)));
             StreamClosed
         })
     }
@@ -217,39 +225,43 @@ impl StreamEvents {
     /// Polls for the next event; the waker of the latest call is woken when there is one.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<StreamEvent> {
         let mut state = self.shared.state.lock();
-        if let Some(event) = state.queue.pop_front() {
+        if let Some((event, places)) = state.queue.pop_front() {
             drop(state);
-            if let StreamEvent::Result(_) = event {
-                self.shared.room.add_permits(1);
-            }
+            self.shared.room.add_permits(places as usize);
             return Poll::Ready(event);
         }
         state.poll_end(cx)
     }
 
-    /// Polls for results, all that are there and there is `room` for; `None` where some came, else the terminal event.
+    /// How much room there is for unread results.
+    pub(crate) fn buffer(&self) -> StreamBuffer {
+        self.shared.buffer
+    }
+
+    /// Polls for results, all that are there until they take `room` places; `None` where some came, else the terminal
+    /// event.
     ///
     /// The waker of the latest call is woken when there is something.
     pub(crate) fn poll_results(
         &mut self,
         cx: &mut Context<'_>,
         room: usize,
-        results: &mut VecDeque<Value>,
+        results: &mut VecDeque<Chunk>,
     ) -> Poll<Option<StreamEvent>> {
         let mut state = self.shared.state.lock();
         let mut taken = 0;
         while taken < room
-            && let Some(event) = state.queue.pop_front()
+            && let Some((event, places)) = state.queue.pop_front()
         {
             match event {
                 StreamEvent::Result(value) => {
-                    results.push_back(value);
-                    taken += 1;
+                    results.push_back(Chunk { value, places });
+                    taken += places as usize;
                 }
                 end if taken == 0 => return Poll::Ready(Some(end)),
                 end => {
                     // Its turn comes with the next call.
-                    state.queue.push_front(end);
+                    state.queue.push_front((end, places));
                     break;
                 }
             }
@@ -339,6 +351,7 @@ impl StreamEvent {
 
 struct Shared {
     id: StreamId,
+    buffer: StreamBuffer,
     /// One permit for each free place; closed once nothing can be sent any more.
     room: Semaphore,
     /// Tells those in [`StreamHandle::closed`] that `room` was closed.
@@ -347,7 +360,8 @@ struct Shared {
 }
 
 struct State {
-    queue: VecDeque<StreamEvent>,
+    /// With the places that each takes up; a terminal event takes none.
+    queue: VecDeque<(StreamEvent, u32)>,
     /// Who waits for an event.
     consumer: Option<Waker>,
     /// How many handles there are.
@@ -371,13 +385,17 @@ impl State {
 }
 
 impl Shared {
-    fn push(&self, event: StreamEvent) -> Result<(), StreamClosed> {
+    fn end(&self, event: StreamEvent) -> Result<(), StreamClosed> {
+        self.push(event, 0)
+    }
+
+    fn push(&self, event: StreamEvent, places: u32) -> Result<(), StreamClosed> {
         let terminal = event.is_terminal();
         let mut state = self.state.lock();
         if !state.open {
             return Err(StreamClosed);
         }
-        state.queue.push_back(event);
+        state.queue.push_back((event, places));
         state.open = !terminal;
         let consumer = state.consumer.take();
         drop(state);

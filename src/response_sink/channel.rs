@@ -13,12 +13,11 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use serde_json::Value;
 
 use super::ReceiverGone;
-use crate::model::Response;
+use crate::model::{Chunk, Response};
 
-/// A channel with room for `capacity` unread items (at least one), and for the terminal response beside them.
+/// A channel with `capacity` places for unread items (at least one), and for the terminal response beside them.
 pub(super) fn channel(capacity: usize, request_id: Arc<str>) -> (Writer, Reader) {
     let channel = Arc::new(Channel {
         capacity: capacity.max(1),
@@ -39,7 +38,7 @@ pub(super) fn channel(capacity: usize, request_id: Arc<str>) -> (Writer, Reader)
 /// A chunk becomes a response only when it is handed out: until then it is a third of the size, and its copy of the
 /// request id is made and freed on one thread.
 enum Item {
-    Chunk(Value),
+    Chunk(Chunk),
     Response(Box<Response>),
 }
 
@@ -51,7 +50,7 @@ struct Channel {
 #[derive(Default)]
 struct State {
     queue: VecDeque<Item>,
-    /// How many items of the queue, and of what the reader took out of it, still take up room.
+    /// How many places the items of the queue, and of what the reader took out of it, still take up.
     unread: usize,
     /// Who waits for an item.
     reader: Option<Waker>,
@@ -119,9 +118,12 @@ impl Writer {
         Poll::Pending
     }
 
-    pub(super) fn send_chunks(&mut self, chunks: &mut VecDeque<Value>) {
+    pub(super) fn send_chunks(&mut self, chunks: &mut VecDeque<Chunk>) {
         self.push(|state| {
-            state.unread += chunks.len();
+            state.unread += chunks
+                .iter()
+                .map(|chunk| chunk.places as usize)
+                .sum::<usize>();
             state.queue.extend(chunks.drain(..).map(Item::Chunk));
         });
     }
@@ -168,7 +170,7 @@ pub(super) struct Reader {
     request_id: Arc<str>,
     /// Taken out of the queue, to be handed out next.
     taken: VecDeque<Item>,
-    /// How many were handed out since room was given back.
+    /// How many places were handed out since room was given back.
     handed_out: usize,
 }
 
@@ -192,12 +194,15 @@ impl Reader {
                 };
             }
         }
-        let response = match self.taken.pop_front() {
-            Some(Item::Chunk(value)) => Response::stream_chunk(&*self.request_id, value),
-            Some(Item::Response(response)) => *response,
+        let (response, places) = match self.taken.pop_front() {
+            Some(Item::Chunk(Chunk { value, places })) => {
+                let response = Response::stream_chunk(&*self.request_id, value);
+                (response, places as usize)
+            }
+            Some(Item::Response(response)) => (*response, 1),
             None => return Poll::Pending,
         };
-        self.handed_out += 1;
+        self.handed_out += places;
         if self.handed_out >= (self.channel.capacity / 2).max(1) {
             let handed_out = mem::take(&mut self.handed_out);
             let writer = self.channel.state.lock().free(handed_out);

@@ -16,16 +16,17 @@ use crate::model::Response;
 /// The end of the task that answers.
 pub(super) struct Mailbox {
     recipient: Recipient<Response>,
-    /// Every so many responses there is a mark, at half of the bound: the actor works on one half while the other comes.
+    /// Every so many places there is a mark, at half of the bound: the actor works on one half while the other comes.
     step: usize,
-    /// How many responses were sent after the latest mark.
+    /// How many places the responses take that were sent after the latest mark.
     since_mark: usize,
     /// The answer to the latest mark, while it is outstanding. Dropped, it would withdraw its response.
     mark: Option<BoxFuture<'static, Result<(), MailboxError>>>,
 }
 
 impl Mailbox {
-    /// No more than `capacity` responses (at least one) wait in the mailbox, terminal ones not counted.
+    /// The responses that wait in the mailbox take no more than `capacity` places (at least one), but for what the latest one
+    /// takes beyond them; terminal ones take none.
     pub(super) fn new(recipient: Recipient<Response>, capacity: usize) -> Self {
         Self {
             recipient,
@@ -40,9 +41,13 @@ impl Mailbox {
         if !self.recipient.connected() {
             return Poll::Ready(Err(ReceiverGone));
         }
+        let room = self.step.saturating_sub(self.since_mark);
+        if answered {
+            // What is sent next becomes the mark at the latest, however much was sent since the one before.
+            return Poll::Ready(Ok(room.max(1)));
+        }
         // The next mark waits for the answer to this one.
-        let most = if answered { self.step } else { self.step - 1 };
-        match most - self.since_mark {
+        match room.saturating_sub(1) {
             0 => Poll::Pending,
             room => Poll::Ready(Ok(room)),
         }
@@ -67,9 +72,9 @@ impl Mailbox {
         }
     }
 
-    /// Sends a response for which there is [room](Self::poll_room).
-    pub(super) fn send(&mut self, response: Response) {
-        self.since_mark += 1;
+    /// Sends a response for which there is [room](Self::poll_room) and that takes so many places.
+    pub(super) fn send(&mut self, response: Response, places: u32) {
+        self.since_mark += places as usize;
         if self.mark.is_none() && self.since_mark >= self.step {
             self.since_mark = 0;
             self.mark = Some(self.recipient.send(response).boxed());
@@ -136,7 +141,7 @@ mod tests {
             while received < 200 {
                 while let Poll::Ready(room) = room(&mut mailbox) {
                     for _ in 0..room.expect("it lives") {
-                        mailbox.send(Response::stream_chunk("r", sent));
+                        mailbox.send(Response::stream_chunk("r", sent), 1);
                         sent += 1;
                     }
                 }
@@ -175,7 +180,7 @@ mod tests {
         let mut mailbox = Mailbox::new(Gone.start().recipient(), 1);
         assert_eq!(room(&mut mailbox), Poll::Ready(Ok(1)));
         assert!(mailbox.poll_gone().is_pending());
-        mailbox.send(Response::stream_chunk("r", 1));
+        mailbox.send(Response::stream_chunk("r", 1), 1);
         poll_fn(|cx| mailbox.poll_settled(cx)).await;
         tokio::task::yield_now().await;
         assert_eq!(room(&mut mailbox), Poll::Ready(Err(ReceiverGone)));

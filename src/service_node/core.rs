@@ -9,7 +9,8 @@ use super::stream::RunningStream;
 use crate::{
     call::local::{self, CallError},
     clock::{Clock, SystemClock},
-    function::{Call, Function, Functions, Outcome, RequestInfo, stream_channel},
+    function::{Call, Function, Functions, Outcome, RequestInfo, stream_within},
+    model::{DEFAULT_BUFFER_BYTES, StreamBuffer},
     model::{Mfa, Request},
     node::client::{FailureKind, Invocation, NodeCallError, NodeStream, RemoteFailure},
 };
@@ -30,7 +31,7 @@ pub struct NodeCore {
     functions: Arc<Functions>,
     clock: Arc<dyn Clock>,
     runtime: Handle,
-    stream_buffer: usize,
+    stream_buffer: StreamBuffer,
 }
 
 impl NodeCore {
@@ -43,7 +44,7 @@ impl NodeCore {
             functions,
             clock: Arc::new(SystemClock::new(runtime.clone())),
             runtime,
-            stream_buffer: STREAM_BUFFER,
+            stream_buffer: StreamBuffer::new(STREAM_BUFFER, DEFAULT_BUFFER_BYTES),
         }
     }
 
@@ -54,10 +55,11 @@ impl NodeCore {
         self
     }
 
-    /// Lets this many chunks of a stream wait for its reader before the function has to; at least 1, 16 by default.
+    /// Lets this many chunks of a stream, of so many bytes in all, wait for its reader before the function has to; at least
+    /// one, and 16 of 1 000 000 bytes by default.
     #[must_use]
-    pub fn with_stream_buffer(mut self, chunks: usize) -> Self {
-        self.stream_buffer = chunks.max(1);
+    pub fn with_stream_buffer(mut self, chunks: usize, bytes: usize) -> Self {
+        self.stream_buffer = StreamBuffer::new(chunks, bytes);
         self
     }
 
@@ -91,7 +93,7 @@ impl NodeCore {
         timeout: Option<Duration>,
     ) -> Result<NodeStream, NodeCallError> {
         let function = Arc::clone(self.function(&invocation.module, &invocation.function)?);
-        let (handle, events) = stream_channel(self.stream_buffer);
+        let (handle, events) = stream_within(self.stream_buffer);
         let call = self.call_of(invocation).with_stream(handle);
         let clock = Arc::clone(&self.clock);
         let running = {

@@ -129,7 +129,7 @@ fn world() -> World {
     World {
         core: core
             .with_clock(Arc::new(clock.clone()))
-            .with_stream_buffer(2),
+            .with_stream_buffer(2, 1_000_000),
         clock,
         dropped,
         sent,

@@ -4,7 +4,7 @@ use std::{num::NonZero, thread};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::DEFAULT_MAX_PAYLOAD_BYTES;
+use crate::model::{DEFAULT_BUFFER_BYTES, DEFAULT_MAX_PAYLOAD_BYTES, StreamBuffer};
 
 /// The threads of the engine and how much it takes on at a time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,10 +58,23 @@ pub struct StreamSettings {
     /// before the receiver each (SPEC section 7); 1 to 1 000 000, and 128 by default. More means fewer changes between the
     /// threads of both; no room is set apart for them before they wait.
     pub buffer: usize,
+    /// How many bytes of chunks may wait there, about as much memory as they take (SPEC section 7); at least 1, and 1 000 000
+    /// by default. A chunk takes one place of [`buffer`](Self::buffer) for each started share of these bytes; one that is
+    /// larger than all of them waits until nothing else does.
+    pub buffer_bytes: usize,
+}
+
+impl StreamSettings {
+    pub(crate) fn room(&self) -> StreamBuffer {
+        StreamBuffer::new(self.buffer, self.buffer_bytes)
+    }
 }
 
 impl Default for StreamSettings {
     fn default() -> Self {
-        Self { buffer: 128 }
+        Self {
+            buffer: 128,
+            buffer_bytes: DEFAULT_BUFFER_BYTES,
+        }
     }
 }

@@ -1,9 +1,13 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use proptest::prelude::*;
 use serde_json::Value as Json;
 
 use super::*;
+use crate::{
+    clock::ManualClock,
+    rate_limiter::{ApiLimit, LimitKey, RateLimit, RateLimiter},
+};
 
 const ANNOTATED: &str = include_str!("../../gen_api.toml");
 
@@ -182,14 +186,11 @@ fn a_value_without_sense_is_an_error_that_names_its_full_path() {
         ),
         ("[arguments]\nmap_max_items = 0", "arguments.map_max_items"),
         ("[streams]\nbuffer = 0", "streams.buffer"),
+        ("[streams]\nbuffer_bytes = 0", "streams.buffer_bytes"),
         ("[streams]\nbuffer = 9223372036854775807", "streams.buffer"),
         ("[async_pool]\nplaces = 0", "async_pool.places"),
         ("[async_pool]\nqueue = 4294967296", "async_pool.queue"),
         ("[stream_pool]\nplaces = 0", "stream_pool.places"),
-        (
-            "[async_pool]\nfailures_to_open = 0",
-            "async_pool.failures_to_open",
-        ),
         ("[stream_pool]\ncooldown_ms = 0", "stream_pool.cooldown_ms"),
         (
             "[rate_limiter]\nsweep_interval_ms = 0",
@@ -264,6 +265,27 @@ fn a_service_may_be_pulled_once_only() {
         faults(Settings::from_toml(toml)),
         ["puller.services[1].service: is named twice"]
     );
+}
+
+#[test]
+fn rate_limits_that_were_taken_load_again_and_no_others_do() {
+    const YEAR: u64 = 365 * 24 * 3_600 * 1_000;
+    for (max, window) in [(1, 1), (u32::MAX, YEAR), (0, 1), (1, 0), (1, YEAR + 1)] {
+        let limit = RateLimit::new(LimitKey::UserId, max, window);
+        let limiter = RateLimiter::new(Arc::new(ManualClock::new()));
+        let taken = limiter.set_global_limits(vec![limit.clone()]).is_ok();
+        let mut settings = Settings::default();
+        settings.rate_limiter.global_limits = vec![limit.clone()];
+        assert_eq!(settings.validate().is_ok(), taken, "{max} in {window} ms");
+
+        let mut config = limiter.config();
+        config.api_limits = vec![ApiLimit::new("svc", "op", limit)];
+        settings.rate_limiter = config.clone();
+        let taken = limiter.update_config(config).is_ok();
+        assert_eq!(settings.validate().is_ok(), taken, "{max} in {window} ms");
+        settings.rate_limiter = limiter.config();
+        assert!(settings.validate().is_ok());
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::{
     call::local::CallError,
     function::{FunctionError, Outcome, StreamEvent, StreamEvents},
+    model::{Chunk, StreamBuffer},
     request_error::RequestError,
 };
 
@@ -98,21 +99,21 @@ impl Source {
         }
     }
 
-    /// Adds the chunks that are ready, no more than there is `room` for; the end, where no chunk is left before it.
+    /// Adds the chunks that are ready, until they take `room` places; the end, where no chunk is left before it.
     pub(super) fn poll_chunks(
         &mut self,
         room: usize,
-        chunks: &mut VecDeque<Value>,
+        chunks: &mut VecDeque<Chunk>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<SourceEnd>> {
         if let Answer::First(_) = self.answer
             && let Answer::First(value) = mem::replace(&mut self.answer, Answer::None)
         {
-            chunks.push_back(value);
+            chunks.push_back(self.events.buffer().chunk(value));
             return Poll::Ready(None);
         }
         if let FunctionState::Stream(stream) = &mut self.function {
-            return poll_stream(stream, room, chunks, cx);
+            return poll_stream(stream, self.events.buffer(), room, chunks, cx);
         }
         if !self.drained
             && let Poll::Ready(event) = self.events.poll_results(cx, room, chunks)
@@ -123,7 +124,7 @@ impl Source {
                 Some(StreamEvent::Complete) => Some(SourceEnd::Complete),
                 Some(StreamEvent::Failed(error)) => Some(SourceEnd::Failed(failed(error))),
                 Some(StreamEvent::Result(value)) => {
-                    chunks.push_back(value);
+                    chunks.push_back(self.events.buffer().chunk(value));
                     None
                 }
                 Some(StreamEvent::Vanished) => {
@@ -137,10 +138,10 @@ impl Source {
     }
 
     /// What follows when nothing is to be had from the handle, now or for ever.
-    fn poll_rest(&mut self, chunks: &mut VecDeque<Value>) -> Poll<Option<SourceEnd>> {
+    fn poll_rest(&mut self, chunks: &mut VecDeque<Chunk>) -> Poll<Option<SourceEnd>> {
         match mem::replace(&mut self.answer, Answer::None) {
             Answer::First(value) | Answer::Late(value) => {
-                chunks.push_back(value);
+                chunks.push_back(self.events.buffer().chunk(value));
                 return Poll::Ready(None);
             }
             Answer::Failed(error) if self.drained => {
@@ -165,16 +166,22 @@ impl Source {
 /// Takes the items of a Rust `Stream` that are ready; its end completes, its first error or its panic fails.
 fn poll_stream(
     stream: &mut BoxStream<'static, Result<Value, FunctionError>>,
+    buffer: StreamBuffer,
     room: usize,
-    chunks: &mut VecDeque<Value>,
+    chunks: &mut VecDeque<Chunk>,
     cx: &mut Context<'_>,
 ) -> Poll<Option<SourceEnd>> {
+    let mut taken = 0;
     let end = loop {
-        if chunks.len() >= room {
+        if taken >= room {
             return Poll::Ready(None);
         }
         match stream.poll_next_unpin(cx) {
-            Poll::Ready(Some(Ok(value))) => chunks.push_back(value),
+            Poll::Ready(Some(Ok(value))) => {
+                let chunk = buffer.chunk(value);
+                taken += chunk.places as usize;
+                chunks.push_back(chunk);
+            }
             Poll::Ready(Some(Err(error))) => break SourceEnd::Failed(failed(error)),
             Poll::Ready(None) => break SourceEnd::Complete,
             Poll::Pending if chunks.is_empty() => return Poll::Pending,

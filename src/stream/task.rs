@@ -14,7 +14,6 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
-use serde_json::Value;
 
 use super::{
     live::Stop,
@@ -25,7 +24,7 @@ use crate::{
     call::local::CallError,
     clock::Sleep,
     function::StreamEvents,
-    model::Response,
+    model::{Chunk, Response},
     request_error::RequestError,
     respond,
     response_sink::ResponseSink,
@@ -58,7 +57,7 @@ pub(crate) struct StreamTask {
     watch: StreamWatch,
     phase: Phase,
     /// On their way from the source to the sink; empty between two polls.
-    chunks: VecDeque<Value>,
+    chunks: VecDeque<Chunk>,
     /// Armed when the stream gets its place: its timeout bounds it as a whole.
     expiry: Option<Sleep>,
     detail_error: bool,

@@ -1,8 +1,15 @@
 //! Streams from their acknowledgement to their end.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{
+    convert::Infallible,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt, stream};
 use gen_api::{
     function::{FunctionError, Functions, StreamHandle},
     model::Response,
@@ -112,6 +119,62 @@ async fn later_responses_are_a_stream() {
         .collect()
         .await;
     assert_eq!(chunks, [json!(2), json!(1), Value::Null]);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn large_chunks_that_nobody_reads_make_their_producer_wait_before_they_fill_the_memory() {
+    let large = || Value::String("x".repeat(1_000_000));
+    let (sent, waits) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+    let functions = {
+        let (sent, produced, waits) = (Arc::clone(&sent), Arc::clone(&sent), Arc::clone(&waits));
+        let push = move |stream: StreamHandle| {
+            let (sent, waits) = (Arc::clone(&sent), Arc::clone(&waits));
+            async move {
+                loop {
+                    let mut send = pin!(stream.send_value(large()));
+                    if let Some(result) = send.as_mut().now_or_never() {
+                        result?;
+                    } else {
+                        waits.notify_one();
+                        send.await?;
+                    }
+                    sent.fetch_add(1, Ordering::SeqCst);
+                }
+                #[expect(unreachable_code, reason = "it names the type")]
+                Ok::<(), FunctionError>(())
+            }
+        };
+        let pull = move || {
+            let produced = Arc::clone(&produced);
+            let chunks = stream::repeat_with(move || {
+                produced.fetch_add(1, Ordering::SeqCst);
+                Ok::<_, Infallible>(large())
+            });
+            async move { Ok::<_, Infallible>(chunks) }
+        };
+        Functions::new()
+            .register("T", "push", push)
+            .register_stream("T", "pull", pull)
+    };
+    let configs = ["push", "pull"].map(|name| config(name, name).stream());
+    let api = start(functions, configs).await;
+
+    let mut pushed = api.execute(request("r", "push")).await;
+    waits.notified().await;
+    assert!(sent.load(Ordering::SeqCst) <= 3);
+    pushed.later.take();
+
+    while api.open_streams() > 0 {
+        tokio::task::yield_now().await;
+    }
+    sent.store(0, Ordering::SeqCst);
+    let pulled = api.execute(request("r", "pull")).await;
+    let mut chunks = pulled.later.expect("chunks");
+    for read in 1..=3 {
+        assert_eq!(chunks.next().await.map(|chunk| chunk.result), Some(large()));
+        assert!(sent.load(Ordering::SeqCst) <= read + 2);
+    }
     api.stop().await;
 }
 

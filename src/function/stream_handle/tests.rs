@@ -23,6 +23,28 @@ fn now<T>(send: impl Future<Output = T>) -> Option<T> {
 }
 
 #[test]
+fn unread_results_are_bounded_by_their_bytes_as_well_and_a_send_that_waits_is_sent_when_there_is_room()
+ {
+    let (handle, mut events) = stream_within(StreamBuffer::new(100, 10_000));
+    let large = || handle.send_result("x".repeat(4_000));
+    assert_eq!(now(large()), Some(Ok(())));
+    assert_eq!(now(large()), Some(Ok(())));
+    let mut waiting = Box::pin(large());
+    assert_eq!(waiting.as_mut().now_or_never(), None);
+    assert!(poll(&mut events).is_ready());
+    assert_eq!(waiting.now_or_never(), Some(Ok(())));
+
+    // One that is larger than all the room goes alone.
+    let mut larger = Box::pin(handle.send_result("x".repeat(50_000)));
+    assert_eq!(larger.as_mut().now_or_never(), None);
+    assert!(poll(&mut events).is_ready());
+    assert_eq!(larger.as_mut().now_or_never(), None);
+    assert!(poll(&mut events).is_ready());
+    assert_eq!(larger.now_or_never(), Some(Ok(())));
+    assert_eq!(now(handle.send_result(1)), None);
+}
+
+#[test]
 fn results_come_in_the_order_of_their_sending_and_then_the_end() {
     let (handle, mut events) = stream_channel(8);
     assert_eq!(poll(&mut events), Poll::Pending);

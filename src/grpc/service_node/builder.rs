@@ -81,7 +81,7 @@ impl ServiceNodeBuilder {
     }
 
     /// The settings; the default is [`Settings::default`]. Of them it uses `grpc`, `pusher`, `engine.threads`,
-    /// `streams.buffer`, `arguments` and `security.push_token`, which it shows to gateways.
+    /// `streams`, `arguments` and `security.push_token`, which it shows to gateways.
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
         self
@@ -161,7 +161,7 @@ impl ServiceNodeBuilder {
         let runtime = threads.handle.clone();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new(runtime.clone()));
         let core = NodeCore::new(Arc::new(functions), runtime.clone())
-            .with_stream_buffer(settings.streams.buffer);
+            .with_stream_buffer(settings.streams.buffer, settings.streams.buffer_bytes);
         let offered = Offered {
             node: Some(core.clone()),
             ..Offered::default()

@@ -63,7 +63,7 @@ impl Ends {
     }
 
     fn send(&mut self, numbers: impl IntoIterator<Item = usize>) {
-        let mut chunks = numbers.into_iter().map(|number| json!(number)).collect();
+        let mut chunks = numbers.into_iter().map(small).collect();
         self.writer.send_chunks(&mut chunks);
     }
 
@@ -195,7 +195,7 @@ fn nothing_is_lost_or_left_asleep_between_two_threads() {
             while next < CHUNKS {
                 let room = block_on(|cx| writer.poll_room(cx)).expect("it is read");
                 let last = (next + room.min(5)).min(CHUNKS);
-                writer.send_chunks(&mut (next..last).map(|number| json!(number)).collect());
+                writer.send_chunks(&mut (next..last).map(small).collect());
                 next = last;
             }
             writer.finish(Response::stream_end("r"));
@@ -208,6 +208,31 @@ fn nothing_is_lost_or_left_asleep_between_two_threads() {
         assert_eq!(end, Some(Response::stream_end("r")));
         assert_eq!(block_on(|cx| reader.poll(cx)), None);
         writing.join().expect("it does not panic");
+    }
+}
+
+#[test]
+fn a_large_chunk_takes_several_places_and_gives_them_back_when_it_is_read() {
+    let mut ends = Ends::new(4);
+    ends.send([1]);
+    assert_eq!(ends.room(), Poll::Ready(Ok(3)));
+    let large = Chunk {
+        value: json!("large"),
+        places: 4,
+    };
+    // There is room, so it may be sent, though it takes more.
+    ends.writer.send_chunks(&mut VecDeque::from([large]));
+    assert_eq!(ends.room(), Poll::Pending);
+    assert!(ends.read().is_ready());
+    assert_eq!(ends.room(), Poll::Pending);
+    assert!(ends.read().is_ready());
+    assert_eq!(ends.room(), Poll::Ready(Ok(4)));
+}
+
+fn small(number: usize) -> Chunk {
+    Chunk {
+        value: json!(number),
+        places: 1,
     }
 }
 
