@@ -3,7 +3,8 @@
 //!
 //! A **before** hook gets the request and the config. It answers with the request, changed or not, or with both as a pair,
 //! or with an error that ends the request. An **after** hook gets the request, the config and the response, and answers
-//! with the response, changed or not. Predefined arguments of the config follow. Any other answer is ignored.
+//! with the response, changed or not. What says to which request a response belongs and whether others follow (`request_id`,
+//! `async` and `has_more`) stays as it was; of the acknowledgement of a stream only the `result` changes. Predefined arguments of the config follow. Any other answer is ignored.
 //!
 //! ```
 //! use gen_api::{function::{FunctionError, Functions}, model::{FunConfig, Request, Response}};
@@ -119,7 +120,7 @@ impl Hooks {
             .call(HookPhase::After, hook, request, config, given)
             .await
         {
-            Ok(Outcome::Value(answer)) => serde_json::from_value(answer).unwrap_or(response),
+            Ok(Outcome::Value(answer)) => judge_after(answer, response),
             Ok(_) => response,
             Err(error) => {
                 tracing::warn!(%hook, %error, "an after hook failed");
@@ -172,6 +173,24 @@ fn judge_before(answer: Value, request: &mut Request, config: &FunConfig) -> Opt
     changed_request.request_id = std::mem::take(&mut request.request_id);
     *request = changed_request;
     changed_config.filter(|changed| changed != config)
+}
+
+/// Takes over what an after hook answered; an odd answer changes nothing.
+fn judge_after(answer: Value, response: Response) -> Response {
+    match serde_json::from_value::<Response>(answer) {
+        // What follows an acknowledgement would contradict one that says failure.
+        Ok(changed) if response.has_more => Response {
+            result: changed.result,
+            ..response
+        },
+        Ok(changed) => Response {
+            request_id: response.request_id,
+            is_async: response.is_async,
+            has_more: response.has_more,
+            ..changed
+        },
+        Err(_) => response,
+    }
 }
 
 /// The engine's own data types always have a JSON form.
