@@ -1,16 +1,21 @@
 //! Points in time as texts: which ones are accepted, and the form in which they are handed on.
 
+use std::borrow::Cow;
+
 use jiff::{Timestamp, civil::DateTime, fmt::temporal::Pieces};
+
+/// A finer fraction of a second is cut: no time that is handed on has more digits.
+const FRACTION_DIGITS: usize = 9;
 
 /// Reads RFC 3339 (an offset is part of it) and answers the same instant in UTC, ending in `Z`.
 ///
-/// Fractions of a second survive up to nanoseconds, a finer one is refused; second 60 is read as 59, because the
-/// time scale handed on has no leap seconds.
+/// Fractions of a second survive up to nanoseconds; second 60 is read as 59, because the time scale handed on has no leap
+/// seconds.
 pub(super) fn to_utc(text: &str) -> Option<String> {
     if !is_rfc3339(text.as_bytes()) {
         return None;
     }
-    let utc = text.parse::<Timestamp>().ok()?.to_string();
+    let utc = cut_fraction(text).parse::<Timestamp>().ok()?.to_string();
     // An offset can carry the first or last hours out of the years RFC 3339 can write.
     is_rfc3339(utc.as_bytes()).then_some(utc)
 }
@@ -21,8 +26,23 @@ pub(super) fn to_wall_clock(text: &str) -> Option<String> {
     if text.contains('[') {
         return None;
     }
-    let pieces = Pieces::parse(text).ok()?;
+    let text = cut_fraction(text);
+    let pieces = Pieces::parse(&*text).ok()?;
     Some(DateTime::from_parts(pieces.date(), pieces.time()?).to_string())
+}
+
+fn cut_fraction(text: &str) -> Cow<'_, str> {
+    let Some((whole, rest)) = text.find(['.', ',']).map(|point| text.split_at(point + 1)) else {
+        return Cow::Borrowed(text);
+    };
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    match rest.split_at_checked(FRACTION_DIGITS) {
+        Some((kept, _)) if digits > FRACTION_DIGITS => {
+            let offset = rest.get(digits..).unwrap_or_default();
+            Cow::Owned(format!("{whole}{kept}{offset}"))
+        }
+        _ => Cow::Borrowed(text),
+    }
 }
 
 /// The grammar of RFC 3339, section 5.6; which days and hours exist is left to jiff, whose own grammar is wider.
@@ -82,6 +102,10 @@ mod tests {
                 "2024-01-15T10:30:00.123456789-05:00",
                 "2024-01-15T15:30:00.123456789Z",
             ),
+            (
+                "2024-01-15T10:30:00.123456789999+00:00",
+                "2024-01-15T10:30:00.123456789Z",
+            ),
             ("2016-12-31T23:59:60Z", "2016-12-31T23:59:59Z"),
         ] {
             assert_eq!(to_utc(text).as_deref(), Some(utc), "{text}");
@@ -119,6 +143,10 @@ mod tests {
             ("2024-01-15T10:30:00", "2024-01-15T10:30:00"),
             ("2024-01-15T10:30:00Z", "2024-01-15T10:30:00"),
             ("2024-01-15 10:30:00.5-11:00", "2024-01-15T10:30:00.5"),
+            (
+                "2024-01-15T10:30:00,123456789012Z",
+                "2024-01-15T10:30:00.123456789",
+            ),
             ("2024-01-15T10:30", "2024-01-15T10:30:00"),
             ("20240115T103000+0700", "2024-01-15T10:30:00"),
         ] {
