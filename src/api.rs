@@ -83,6 +83,9 @@ impl GenApi {
     ///
     /// Async and stream calls go on after this returns; their responses follow in [`Reply::later`]. The request itself
     /// never fails: what goes wrong is an error response.
+    ///
+    /// A function may make requests of its own. Those run on its stack, so they nest at most 32 deep; a deeper one is
+    /// answered with `Requests nest more than 32 deep`.
     pub fn execute(&self, request: Request) -> impl Future<Output = Reply> + Send {
         self.engine.pipeline.execute(request)
     }

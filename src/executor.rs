@@ -16,6 +16,7 @@ mod after;
 mod arguments;
 mod attempt;
 mod begun;
+mod depth;
 mod find_config;
 mod in_flight;
 mod invoke;
@@ -220,7 +221,7 @@ impl Pipeline {
         let span = watch.span();
         {
             let stages = self.stages(&mut watch, &mut request, Demand::default());
-            let answer = pin!(stages.instrument(span));
+            let answer = pin!(depth::counted(stages).instrument(span));
             let expired = self.attempts.clock.sleep(limit);
             if let Either::Left((answer, _)) = select(answer, expired).await {
                 return answer.unwrap_or_else(Reply::from);
@@ -244,7 +245,7 @@ impl Pipeline {
             let mut watch = Watch::start(self, &request);
             let span = watch.span();
             let answer = self.stages(&mut watch, &mut request, demand);
-            answer.instrument(span).await
+            depth::counted(answer).instrument(span).await
         }
     }
 
@@ -307,6 +308,7 @@ impl Pipeline {
 
     /// The stages before anything is known of the caller's rights.
     fn admit(&self, request: &Request) -> Result<(Place<'_>, Arc<Route>), RequestError> {
+        depth::check()?;
         let place = self.in_flight.enter(self.settings.engine.max_in_flight)?;
         let route = find_config::find_config(&self.configs, request)?;
         Ok((place, route))

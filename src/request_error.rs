@@ -69,6 +69,9 @@ pub(crate) enum RequestError {
     /// A stream was asked for, and the config answers in another mode.
     #[error("a stream was asked for, but the config's response_type is `{0}`")]
     NotAStream(ResponseType),
+    /// A function makes a request, whose function makes a request, and so on.
+    #[error("requests nest more than {most} deep: a function calls itself through `execute`")]
+    TooDeep { most: usize },
     /// The limit that came with the request has passed.
     #[error("the request timed out")]
     TimedOut(Duration),

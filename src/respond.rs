@@ -49,6 +49,9 @@ pub(crate) fn failure(request_id: String, error: &RequestError, detail: bool) ->
             request_id,
             format!("Request timed out after {}ms", limit.as_millis()),
         ),
+        RequestError::TooDeep { most } => {
+            Response::error(request_id, format!("Requests nest more than {most} deep"))
+        }
         RequestError::Busy(_) | RequestError::RateLimit(_) => {
             Response::retryable_error(request_id, UNAVAILABLE)
         }

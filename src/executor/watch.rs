@@ -187,7 +187,8 @@ fn judge(error: &RequestError) -> Result<Outcome, ExceptionKind> {
         }
         RequestError::Selection(_) | RequestError::Node(_) => Err(ExceptionKind::Unreachable),
         RequestError::ProducerVanished => Err(ExceptionKind::Lost),
-        RequestError::Call(CallError::Arguments(_))
+        RequestError::TooDeep { .. }
+        | RequestError::Call(CallError::Arguments(_))
         | RequestError::NoFunction { .. }
         | RequestError::UnexpectedStream
         | RequestError::NotAStream(_) => Err(ExceptionKind::Internal),
