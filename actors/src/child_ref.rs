@@ -5,14 +5,15 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use actix::{Actor, Addr, Context, Handler, Message, dev::SendError};
+use actix::{Actor, Addr, Context, Handler, Message};
 use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
     control::Signal,
     exit::ExitReason,
+    inbox::Refused,
     monitor::Monitor,
-    slot::{Slot, Status},
+    slot::{Running, Slot, Status},
     supervisor::{ChildCounts, ChildState, SupervisionTree},
 };
 
@@ -56,6 +57,9 @@ impl<A: Actor<Context = Context<A>>> ChildRef<A> {
     }
 
     /// The address of the incarnation that serves now, for actix APIs that want one. It is not valid after a restart.
+    ///
+    /// What is sent through it goes past the handle: it has a queue of its own, which knows no bound and is drained in one
+    /// go; see [`guarantees`](crate::guarantees).
     #[must_use]
     pub fn addr(&self) -> Option<Addr<A>> {
         self.slot
@@ -66,75 +70,79 @@ impl<A: Actor<Context = Context<A>>> ChildRef<A> {
 
     /// Sends a message and waits for its result (OTP: `gen_server:call`, without a time limit).
     ///
-    /// Waits for room when the mailbox is full. Several calls of one caller, each awaited, are handled in order.
+    /// Waits for room first where the mailbox has a bound and is full. Several calls of one caller, each awaited, are handled
+    /// in order.
     ///
     /// # Errors
     ///
-    /// [`CallError::NotRunning`] at once, with the message, in the gap between two incarnations;
-    /// [`CallError::Died`] when the actor ended before it replied, whether it had begun with the message or not;
-    /// [`CallError::NoReply`] when it lives on and dropped the reply, which is certain once its next turn begins.
+    /// [`CallError::NotRunning`] at once, with the message, in the gap between two incarnations, or when the actor ended
+    /// before there was room; [`CallError::Died`] when the actor ended before it replied, whether it had begun with the
+    /// message or not; [`CallError::NoReply`] when it lives on and dropped the reply, which is certain once its next turn
+    /// begins.
     pub async fn call<M>(&self, message: M) -> Result<M::Result, CallError<M>>
     where
         A: Handler<M>,
-        M: Message + Send + 'static,
-        M::Result: Send,
+        M: Message<Result: Send> + Send + 'static,
     {
-        let (request, control) = {
-            let running = self.slot.running();
-            match running.as_ref() {
-                Some(running) if running.addr.connected() => {
-                    (running.addr.send(message), Arc::clone(&running.control))
-                }
-                _ => return Err(CallError::NotRunning(message)),
-            }
+        let Some(running) = self.slot.serving() else {
+            return Err(CallError::NotRunning(message));
         };
-        match request.await {
-            Ok(result) => Ok(result),
-            Err(_) => Err(match control.turn_ended().await {
-                Some(reason) => CallError::Died(reason),
-                None => CallError::NoReply,
-            }),
-        }
+        let (reply, answer) = oneshot::channel();
+        let sent = running.inbox.push_when_room(message, Some(reply)).await;
+        sent.map_err(CallError::NotRunning)?;
+        running.answer(answer).await
     }
 
-    /// Sends a message without waiting for anything, whatever the length of the queue (OTP: `gen_server:cast`).
+    /// Like [`call`](Self::call), but refuses at once when the mailbox is full.
     ///
     /// # Errors
     ///
-    /// [`CastError::NotRunning`], with the message. A message that was accepted may still be lost with the actor.
+    /// [`CallError::Full`], with the message, and those of [`call`](Self::call).
+    pub async fn try_call<M>(&self, message: M) -> Result<M::Result, CallError<M>>
+    where
+        A: Handler<M>,
+        M: Message<Result: Send> + Send + 'static,
+    {
+        let Some(running) = self.slot.serving() else {
+            return Err(CallError::NotRunning(message));
+        };
+        let (reply, answer) = oneshot::channel();
+        running.inbox.push(message, Some(reply))?;
+        running.answer(answer).await
+    }
+
+    /// Sends a message without waiting for anything (OTP: `gen_server:cast`).
+    ///
+    /// # Errors
+    ///
+    /// [`CastError::NotRunning`], or [`CastError::Full`] where the mailbox has a bound, with the message. A message that was
+    /// accepted may still be lost with the actor.
     pub fn cast<M>(&self, message: M) -> Result<(), CastError<M>>
     where
         A: Handler<M>,
-        M: Message + Send + 'static,
-        M::Result: Send,
+        M: Message<Result: Send> + Send + 'static,
     {
         match self.slot.running().as_ref() {
-            Some(running) if running.addr.connected() => {
-                running.addr.do_send(message);
-                Ok(())
-            }
-            _ => Err(CastError::NotRunning(message)),
+            Some(running) => Ok(running.inbox.push(message, None)?),
+            None => Err(CastError::NotRunning(message)),
         }
     }
 
-    /// Like [`cast`](Self::cast), but refuses when the mailbox is full: the way to shed load.
+    /// Like [`cast`](Self::cast), but waits for room where the mailbox is full.
     ///
     /// # Errors
     ///
-    /// [`CastError::Full`] or [`CastError::NotRunning`], with the message.
-    pub fn try_cast<M>(&self, message: M) -> Result<(), CastError<M>>
+    /// [`CastError::NotRunning`], with the message, also when the actor ended before there was room.
+    pub async fn send<M>(&self, message: M) -> Result<(), CastError<M>>
     where
         A: Handler<M>,
-        M: Message + Send + 'static,
-        M::Result: Send,
+        M: Message<Result: Send> + Send + 'static,
     {
-        match self.slot.running().as_ref() {
-            Some(running) => running.addr.try_send(message).map_err(|error| match error {
-                SendError::Full(message) => CastError::Full(message),
-                SendError::Closed(message) => CastError::NotRunning(message),
-            }),
-            None => Err(CastError::NotRunning(message)),
-        }
+        let Some(running) = self.slot.serving() else {
+            return Err(CastError::NotRunning(message));
+        };
+        let sent = running.inbox.push_when_room(message, None).await;
+        sent.map_err(CastError::NotRunning)
     }
 
     /// Waits until an incarnation with a number above `newer_than` serves, and returns its number.
@@ -235,6 +243,22 @@ impl<A: Actor<Context = Context<A>>> ChildRef<A> {
     }
 }
 
+impl<A: Actor> Running<A> {
+    /// Waits for the answer to a message that this incarnation was sent.
+    async fn answer<M: Message>(
+        &self,
+        answer: oneshot::Receiver<M::Result>,
+    ) -> Result<M::Result, CallError<M>> {
+        match answer.await {
+            Ok(result) => Ok(result),
+            Err(_) => Err(match self.control.turn_ended().await {
+                Some(reason) => CallError::Died(reason),
+                None => CallError::NoReply,
+            }),
+        }
+    }
+}
+
 impl<A: Actor> Clone for ChildRef<A> {
     fn clone(&self) -> Self {
         Self {
@@ -258,6 +282,8 @@ impl<A: Actor<Context = Context<A>>> fmt::Debug for ChildRef<A> {
 pub enum CallError<M> {
     /// Nothing serves at the moment; the message comes back unsent.
     NotRunning(M),
+    /// The mailbox is full; only [`ChildRef::try_call`] minds. The message comes back unsent.
+    Full(M),
     /// The actor ended before it replied. Whether it had begun with the message is not known.
     Died(ExitReason),
     /// The actor lives on, but dropped the reply: a task it had started for it panicked or was cancelled.
@@ -268,7 +294,7 @@ impl<M> CallError<M> {
     /// The message, where it was not sent.
     pub fn into_message(self) -> Option<M> {
         match self {
-            Self::NotRunning(message) => Some(message),
+            Self::NotRunning(message) | Self::Full(message) => Some(message),
             Self::Died(_) | Self::NoReply => None,
         }
     }
@@ -278,6 +304,7 @@ impl<M> fmt::Display for CallError<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotRunning(_) => f.write_str("the actor is not running"),
+            Self::Full(_) => f.write_str("the actor's mailbox is full"),
             Self::Died(reason) => write!(f, "the actor ended before it replied: {reason}"),
             Self::NoReply => f.write_str("the actor dropped the reply"),
         }
@@ -288,6 +315,7 @@ impl<M> fmt::Debug for CallError<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotRunning(_) => f.write_str("NotRunning(..)"),
+            Self::Full(_) => f.write_str("Full(..)"),
             Self::Died(reason) => f.debug_tuple("Died").field(reason).finish(),
             Self::NoReply => f.write_str("NoReply"),
         }
@@ -296,13 +324,22 @@ impl<M> fmt::Debug for CallError<M> {
 
 impl<M> std::error::Error for CallError<M> {}
 
-/// Why a message was not taken by [`ChildRef::cast`] or [`ChildRef::try_cast`]; the message comes back.
+impl<M> From<Refused<M>> for CallError<M> {
+    fn from(refused: Refused<M>) -> Self {
+        match refused {
+            Refused::Full(message) => Self::Full(message),
+            Refused::Closed(message) => Self::NotRunning(message),
+        }
+    }
+}
+
+/// Why a message was not taken by [`ChildRef::cast`] or [`ChildRef::send`]; the message comes back.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CastError<M> {
     /// Nothing serves at the moment.
     NotRunning(M),
-    /// The mailbox is full; only `try_cast` minds.
+    /// The mailbox is full; only [`ChildRef::cast`] minds.
     Full(M),
 }
 
@@ -334,3 +371,12 @@ impl<M> fmt::Debug for CastError<M> {
 }
 
 impl<M> std::error::Error for CastError<M> {}
+
+impl<M> From<Refused<M>> for CastError<M> {
+    fn from(refused: Refused<M>) -> Self {
+        match refused {
+            Refused::Full(message) => Self::Full(message),
+            Refused::Closed(message) => Self::NotRunning(message),
+        }
+    }
+}

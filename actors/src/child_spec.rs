@@ -20,7 +20,7 @@ use crate::{
     child_ref::ChildRef,
     control::Control,
     exit::ExitReason,
-    launch::{Factory, Init, LaunchEnv, Launched, Launcher},
+    launch::{Factory, Init, LaunchEnv, Launched, Launcher, Making},
     placement::Placement,
     slot::Slot,
     start_error::StartError,
@@ -194,7 +194,42 @@ impl<A: Actor<Context = Context<A>>> ChildSpec<A> {
         self
     }
 
-    /// The capacity of its mailbox in messages; the default is actix's, 16. Zero stands for unbounded.
+    /// How many messages may wait for it; zero, the default, stands for any number.
+    ///
+    /// The bound holds for what is sent through handles: [`cast`](ChildRef::cast) and [`try_call`](ChildRef::try_call) give the
+    /// message back when the mailbox is full, [`call`](ChildRef::call) and [`send`](ChildRef::send) wait for room.
+    ///
+    /// ```
+    /// use actix::prelude::*;
+    /// use actix_otp::{CastError, ChildSpec, Strategy, SupervisorSpec};
+    ///
+    /// struct Log;
+    /// impl Actor for Log {
+    ///     type Context = Context<Self>;
+    /// }
+    ///
+    /// #[derive(Message)]
+    /// #[rtype(result = "()")]
+    /// struct Line(&'static str);
+    /// impl Handler<Line> for Log {
+    ///     type Result = ();
+    ///     fn handle(&mut self, Line(line): Line, _: &mut Context<Self>) {
+    ///         println!("{line}");
+    ///     }
+    /// }
+    ///
+    /// # #[actix::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let spec = ChildSpec::new("log", || Log).mailbox_capacity(1);
+    /// let log = spec.child_ref();
+    /// let root = SupervisorSpec::new(Strategy::OneForOne).child(spec).start("root").await?;
+    /// log.cast(Line("taken"))?;
+    /// assert!(matches!(log.cast(Line("one too many")), Err(CastError::Full(Line("one too many")))));
+    /// log.send(Line("waits for room")).await?;
+    /// # root.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn mailbox_capacity(mut self, capacity: usize) -> Self {
         self.launcher.mailbox_capacity = Some(capacity);
         self
@@ -230,8 +265,8 @@ impl ChildSpec<Supervisor> {
         let id = id.into();
         let (path, children) = (Arc::clone(&id), Children::default());
         let view = Arc::new(children.clone());
-        let factory = move |origin: &_| {
-            let supervisor = spec.instantiate(origin, &path, children.clone())?;
+        let factory = move |making: &Making<'_, _>| {
+            let supervisor = spec.instantiate(making, &path, children.clone())?;
             Ok(Init::Run(supervisor))
         };
         Self::of_supervisor(id, view, Box::new(factory))
@@ -260,9 +295,9 @@ impl ChildSpec<Supervisor> {
         let id = id.into();
         let (path, children) = (Arc::clone(&id), Children::default());
         let view = Arc::new(children.clone());
-        let factory = move |origin: &_| match factory() {
+        let factory = move |making: &Making<'_, _>| match factory() {
             Ok(Init::Run(spec)) => {
-                let supervisor = spec.instantiate(origin, &path, children.clone())?;
+                let supervisor = spec.instantiate(making, &path, children.clone())?;
                 Ok(Init::Run(supervisor))
             }
             Ok(Init::Ignore) => Ok(Init::Ignore),

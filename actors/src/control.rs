@@ -104,7 +104,7 @@ impl Control {
     }
 
     /// The fence pairs with the one in `attach_driver`: either this side sees the waker or that side sees the signal.
-    fn wake(&self) {
+    pub(crate) fn wake(&self) {
         fence(Ordering::SeqCst);
         if let Some(driver) = self.driver.get() {
             driver.wake_by_ref();

@@ -21,6 +21,7 @@ use actix::{
 use crate::{
     control::{Control, Orders, Signal},
     exit::ExitReason,
+    inbox,
     panics::{Panicked, catch_panic, drop_caught},
 };
 
@@ -96,22 +97,25 @@ where
         // An actor without any address stops by itself; this one lasts until the first poll has handed out others.
         let _first_addr = (starts && !actor.ctx().connected()).then(|| actor.address());
         if starts {
-            AfterStarted::schedule(actor.ctx());
+            actor.ctx().wait(AfterStarted);
         }
         let scope = Scope::enter(starts.then(|| Arc::clone(&self.control)));
-        let polled = catch_panic(|| Pin::new(actor).poll(cx));
-        let mut start = None;
-        if let Some(notes) = scope.leave() {
-            start = notes.start;
-            if let Some(reason) = notes.exit {
-                self.noted = Some(Box::new(reason));
-            }
+        let polled = catch_panic(|| Pin::new(&mut *actor).poll(cx));
+        let mut notes = scope.leave();
+        let panicked_in_start = polled.is_err() && actor.ctx().waiting();
+        if let Some(reason) = notes.as_mut().and_then(|notes| notes.exit.take()) {
+            self.noted = Some(Box::new(reason));
         }
         let ended = self.after_poll(polled);
-        let complete = match (starts, start) {
-            (true, None) => false,
-            (true, Some(Start::Deferred)) | (false, _) => self.control.is_ready(),
-            (true, Some(start)) => start.is_complete(ended.as_ref()),
+        let complete = match notes.filter(|_| starts) {
+            Some(notes) if panicked_in_start && !notes.past_start => false,
+            Some(notes) if !notes.start_deferred => match &ended {
+                None => true,
+                Some(reason) if notes.exits_in_start => !reason.is_abnormal(),
+                // Terminated by itself, most likely where it starts.
+                Some(reason) => *reason != ExitReason::Killed,
+            },
+            _ => self.control.is_ready(),
         };
         if complete {
             self.phase = Phase::Started;
@@ -230,44 +234,20 @@ enum Turn {
 #[derive(Default)]
 struct Notes {
     exit: Option<ExitReason>,
-    /// Set until `started` has returned: while it runs, the start can be deferred.
+    /// Whether it was `started` that told the actor to exit.
+    exits_in_start: bool,
+    /// Set during the first turn, in which a start can be deferred.
     starting: Option<Arc<Control>>,
     start_deferred: bool,
-    /// Set when `started` has returned.
-    start: Option<Start>,
+    /// `started` has returned for certain.
+    past_start: bool,
 }
 
-/// How `started` returned.
-#[derive(Clone, Copy)]
-enum Start {
-    Done,
-    /// It told the actor to exit.
-    Exits,
-    Deferred,
-}
-
-impl Start {
-    /// Whether the start is complete, given what became of the actor in the same turn.
-    fn is_complete(self, ended: Option<&ExitReason>) -> bool {
-        match (self, ended) {
-            // Terminated by itself, most likely where it starts.
-            (Self::Done, Some(reason)) => *reason != ExitReason::Killed,
-            (_, Some(reason)) => !reason.is_abnormal(),
-            (_, None) => true,
-        }
-    }
-}
-
-/// Notes in its drop that `started` has returned: actix drops what was cancelled before the first poll right then, before
-/// it goes on to anything that `started` scheduled.
+/// Marks the end of `started` in the first turn of an actor.
+///
+/// It is waited for before the turn begins. While `started` runs the context therefore has something to wait for; then actix
+/// takes it over, polls what `started` wants to wait for, and this before it goes on to any message.
 struct AfterStarted;
-
-impl AfterStarted {
-    fn schedule<A: Actor<Context = Context<A>>>(ctx: &mut Context<A>) {
-        let cancelled = ctx.spawn(Self);
-        ctx.cancel_future(cancelled);
-    }
-}
 
 impl<A: Actor> ActorFuture<A> for AfterStarted {
     type Output = ();
@@ -278,23 +258,8 @@ impl<A: Actor> ActorFuture<A> for AfterStarted {
         _: &mut A::Context,
         _: &mut TaskContext<'_>,
     ) -> Poll<()> {
+        Notes::write(|notes| notes.past_start = true);
         Poll::Ready(())
-    }
-}
-
-impl Drop for AfterStarted {
-    fn drop(&mut self) {
-        Notes::write(|notes| {
-            notes.starting = None;
-            notes.start = Some(match notes {
-                Notes {
-                    start_deferred: true,
-                    ..
-                } => Start::Deferred,
-                Notes { exit: Some(_), .. } => Start::Exits,
-                _ => Start::Done,
-            });
-        });
     }
 }
 
@@ -323,6 +288,7 @@ struct Scope {
 
 impl Scope {
     fn enter(starting: Option<Arc<Control>>) -> Self {
+        inbox::begin_turn();
         let outer = TURN.replace(Turn::Quiet);
         if starting.is_some() {
             Notes::write(|notes| notes.starting = starting);
@@ -359,7 +325,11 @@ pub trait ExitContext {
 
 impl<A: Actor<Context = Context<A>>> ExitContext for Context<A> {
     fn exit(&mut self, reason: ExitReason) {
-        Notes::write(|notes| notes.exit = Some(reason));
+        let waits = self.waiting();
+        Notes::write(|notes| {
+            notes.exit = Some(reason);
+            notes.exits_in_start |= notes.starting.is_some() && waits && !notes.past_start;
+        });
         self.stop();
     }
 

@@ -38,7 +38,7 @@ mod spec;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use actix::{Actor, AsyncContext, Context, Running};
+use actix::{Actor, Context, Running};
 use futures_util::future::join;
 
 pub use self::{
@@ -60,6 +60,7 @@ use crate::{
     child_spec::Shutdown,
     driver::ExitContext,
     exit::ExitReason,
+    inbox::Inbox,
     intensity::Intensity,
     launch::Origin,
     lending::{Lender, Lending},
@@ -77,6 +78,7 @@ pub struct DynamicSupervisor {
     shared: Arc<Shared>,
     intensity: Intensity,
     origin: Origin,
+    inbox: Arc<Inbox<Self>>,
     lending: Lending<Core>,
 }
 
@@ -120,11 +122,17 @@ impl View for Shared {
 }
 
 impl DynamicSupervisor {
-    fn new(spec: &DynamicSupervisorSpec, shared: Arc<Shared>, origin: Origin) -> Self {
+    fn new(
+        spec: &DynamicSupervisorSpec,
+        shared: Arc<Shared>,
+        origin: Origin,
+        inbox: Arc<Inbox<Self>>,
+    ) -> Self {
         Self {
             shared,
             intensity: spec.intensity,
             origin,
+            inbox,
             lending: Lending::default(),
         }
     }
@@ -135,6 +143,10 @@ impl Lender for DynamicSupervisor {
 
     fn lending(&mut self) -> &mut Lending<Core> {
         &mut self.lending
+    }
+
+    fn inbox(&self) -> &Inbox<Self> {
+        &self.inbox
     }
 
     /// The children all stop at once.
@@ -163,7 +175,7 @@ impl Lender for DynamicSupervisor {
 impl Actor for DynamicSupervisor {
     type Context = Context<Self>;
 
-    fn started(&mut self, ctx: &mut Context<Self>) {
+    fn started(&mut self, _: &mut Context<Self>) {
         self.shared.nursery.open(&self.origin.lineage);
         self.lending.open(Core::new(CoreSettings {
             intensity: self.intensity,
@@ -171,7 +183,7 @@ impl Actor for DynamicSupervisor {
             seats: Arc::clone(&self.shared.nursery.seats),
             origin: self.origin.clone(),
             named: Arc::clone(&self.shared.named),
-            exits: ctx.address().recipient(),
+            exits: Arc::clone(&self.inbox) as _,
             stop: self.lending.stop_request(),
         }));
     }

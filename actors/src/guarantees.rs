@@ -18,6 +18,7 @@
 //! | ends before its reply: over this message, one before it, or on request | `Died(reason)` | taken, perhaps lost | reports the reason |
 //! | lives, but lost the reply: its task panicked or was cancelled | `NoReply` | | waits |
 //! | does not run: not started, stopped, between two incarnations, not ready yet | `NotRunning(message)` at once | `NotRunning(message)` | reports `NotRunning` at once |
+//! | has a bounded mailbox that is full | waits for room; `try_call`: `Full(message)` | `Full(message)`; `send` waits for room | |
 //!
 //! `Died` does not tell whether the message had any effect: the handler may have been half-way through. `NotRunning`
 //! does: it had none. A message in the gap is refused at once and not kept; [`ChildRef::wait_until_running`] waits.
@@ -26,6 +27,20 @@
 //! child, requests and exits wait in its mailbox, in order. Two questions do not wait, for they are asked when something
 //! hangs: the tree and the counts show how things stand at this moment. A request whose caller goes away is either not begun
 //! or carried out to its end.
+//!
+//! # Turns
+//!
+//! An actor takes what its handle is sent one message at a time, and no more than 16 in a turn: then whoever else has work
+//! on its thread comes first. A kill is looked at between two messages. An actor that goes on making work for itself, with
+//! `ctx.notify` or `ctx.spawn`, ends its turn as well.
+//!
+//! What is sent to an actix address has none of this: `ctx.address()`, a `Recipient`, [`ChildRef::addr`], and the address of a
+//! child of a dynamic supervisor without a spec. actix drains its mailbox in one loop (`Mailbox::poll`), within a single poll
+//! of the actor's future. In that loop nothing runs but the handlers; it ends when the mailbox is empty, or when a handler
+//! has told its own context to wait or to stop. The receiving end of the mailbox belongs to that future, and can neither be
+//! had from outside nor be replaced, since `Context` makes it. So safe code of a third party can neither count those messages
+//! nor stop between two of them: a backlog there is one turn, and a kill waits for its end. The two ways to an actor have
+//! no common order.
 //!
 //! # The end of an actor
 //!
@@ -91,8 +106,7 @@
 //! arbiter, its own supervisor included where both are [`Local`](crate::Placement::Local). Put such actors on an
 //! [`ArbiterPool`](crate::ArbiterPool), or their blocking work elsewhere.
 //!
-//! A kill takes effect when the actor returns from the turn it is in, in which it handles all messages that wait. A child
-//! that does not return is given up after its [`Shutdown`](crate::Shutdown) time and the supervisor's
+//! A kill takes effect when the actor returns from the message it is in. A child that does not return is given up after its [`Shutdown`](crate::Shutdown) time and the supervisor's
 //! [`kill_timeout`](crate::SupervisorSpec::kill_timeout), by default five seconds each: it is reported, it counts as
 //! stopped, its handle says `NotRunning`, and the rest of the tree goes on. It ends as soon as its thread comes back.
 //! With [`Shutdown::Infinity`](crate::Shutdown::Infinity) there is no limit: that is for supervisors, whose children
@@ -108,6 +122,7 @@
 //!
 //! Timeouts and periods are measured by the tokio clock of the supervisor's arbiter, so a test can pause it.
 //!
+//! [`ChildRef::addr`]: crate::ChildRef::addr
 //! [`ChildRef::stop`]: crate::ChildRef::stop
 //! [`ChildRef::wait_until_running`]: crate::ChildRef::wait_until_running
 //! [`ExitContext::exit`]: crate::ExitContext::exit

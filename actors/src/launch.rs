@@ -2,7 +2,7 @@
 
 use std::{mem, sync::Arc};
 
-use actix::{Actor, AsyncContext, Context, Message, Recipient};
+use actix::{Actor, AsyncContext, Context, Message};
 use tokio::sync::oneshot;
 
 pub(crate) use crate::start_error::StartError;
@@ -10,6 +10,7 @@ use crate::{
     control::{Control, Signal},
     driver::Driver,
     exit::ExitReason,
+    inbox::{Feed, Inbox, Outbox},
     observer::Lineage,
     panics::{catch_panic, drop_caught},
     placement::Placement,
@@ -47,9 +48,12 @@ pub(crate) struct ChildExited {
     pub(crate) reason: ExitReason,
 }
 
+/// Where a supervisor hears of the exits of its children.
+pub(crate) type Exits = Arc<dyn Outbox<ChildExited>>;
+
 /// A [`ChildExited`] that waits for its reason.
 pub(crate) struct ExitNotice {
-    pub(crate) supervisor: Recipient<ChildExited>,
+    pub(crate) supervisor: Exits,
     pub(crate) key: u64,
     pub(crate) incarnation: u64,
 }
@@ -61,7 +65,7 @@ impl ExitNotice {
             key,
             incarnation,
         } = self;
-        supervisor.do_send(ChildExited {
+        supervisor.post(ChildExited {
             key,
             incarnation,
             reason,
@@ -72,7 +76,7 @@ impl ExitNotice {
 /// What a supervisor gives to a start.
 pub(crate) struct LaunchEnv {
     /// Whom to tell of the exit, and under which key; `None` for the root of a tree.
-    pub(crate) supervisor: Option<(Recipient<ChildExited>, u64)>,
+    pub(crate) supervisor: Option<(Exits, u64)>,
     pub(crate) origin: Origin,
 }
 
@@ -156,7 +160,14 @@ impl<A: Actor<Context = Context<A>>> Drop for Awaited<A> {
 }
 
 /// Makes an actor; on the thread that will run it, so the actor need not be `Send`.
-pub(crate) type Factory<A> = dyn Fn(&Origin) -> Result<Init<A>, StartError> + Send + Sync;
+pub(crate) type Factory<A> = dyn Fn(&Making<'_, A>) -> Result<Init<A>, StartError> + Send + Sync;
+
+/// What a factory may want to know; those of users do not.
+pub(crate) struct Making<'a, A: Actor> {
+    pub(crate) origin: &'a Origin,
+    /// Where the actor will be reached.
+    pub(crate) inbox: &'a Arc<Inbox<A>>,
+}
 
 /// Everything needed to start a child again and again.
 pub(crate) struct Launcher<A: Actor> {
@@ -214,7 +225,19 @@ impl<A: Actor<Context = Context<A>>> Launcher<A> {
                 .as_ref()
                 .map(|birth| Arc::clone(&birth.presence)),
         };
-        let made = catch_panic(|| (self.factory)(&origin))
+        let Some(control) = awaited
+            .birth
+            .as_ref()
+            .map(|birth| Arc::clone(&birth.control))
+        else {
+            return;
+        };
+        let inbox = Arc::new(Inbox::new(&control, self.mailbox_capacity.unwrap_or(0)));
+        let making = Making {
+            origin: &origin,
+            inbox: &inbox,
+        };
+        let made = catch_panic(|| (self.factory)(&making))
             .unwrap_or_else(|panicked| Err(StartError::Exited(panicked.into())));
         drop(origin);
         let actor = match made {
@@ -234,9 +257,9 @@ impl<A: Actor<Context = Context<A>>> Launcher<A> {
             key,
             incarnation: birth.incarnation,
         });
-        let control = Arc::clone(&birth.control);
+        context.spawn(Feed(Arc::clone(&inbox)));
         let slot = Arc::clone(&self.slot);
-        let attendant = SlotAttendant::new(slot, birth, context.address(), notice);
+        let attendant = SlotAttendant::new(slot, birth, context.address(), inbox, notice);
         actix_rt::spawn(Driver::new(actor, context, control, attendant));
     }
 }

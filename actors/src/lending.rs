@@ -11,7 +11,10 @@ use actix::{
     Running, WrapFuture,
 };
 
-use crate::shutdown::StopRequest;
+use crate::{
+    inbox::{Inbox, Outbox},
+    shutdown::StopRequest,
+};
 
 /// An actor that lends its core.
 pub(crate) trait Lender: Actor<Context = Context<Self>> {
@@ -19,6 +22,9 @@ pub(crate) trait Lender: Actor<Context = Context<Self>> {
     type Core: 'static;
 
     fn lending(&mut self) -> &mut Lending<Self::Core>;
+
+    /// Its own inbox.
+    fn inbox(&self) -> &Inbox<Self>;
 
     /// Ends the children, then the actor. Called at rest only.
     fn stop_children_and_exit(&mut self, ctx: &mut Context<Self>);
@@ -59,7 +65,7 @@ pub(crate) trait Lender: Actor<Context = Context<Self>> {
     {
         match next {
             Next::GoOn => {}
-            Next::TryAgain(key) => ctx.address().do_send(TryAgain(key)),
+            Next::TryAgain(key) => self.inbox().post(TryAgain(key)),
             Next::Exit => self.stop_children_and_exit(ctx),
         }
     }

@@ -83,6 +83,7 @@ mod driver;
 mod dynamic_supervisor;
 mod exit;
 pub mod guarantees;
+mod inbox;
 mod intensity;
 mod launch;
 mod lending;

@@ -14,6 +14,7 @@ use crate::{
     control::Control,
     driver::Attendant,
     exit::ExitReason,
+    inbox::Inbox,
     launch::{Birth, ExitNotice, StartError, StartResult, Started},
     monitor::Down,
     presence::Presence,
@@ -47,6 +48,7 @@ pub(crate) struct Slot<A: Actor> {
 /// The serving incarnation.
 pub(crate) struct Running<A: Actor> {
     pub(crate) addr: Addr<A>,
+    pub(crate) inbox: Arc<Inbox<A>>,
     pub(crate) incarnation: u64,
     pub(crate) control: Arc<Control>,
 }
@@ -69,6 +71,11 @@ impl<A: Actor<Context = Context<A>>> Slot<A> {
 
     pub(crate) fn running(&self) -> arc_swap::Guard<Option<Arc<Running<A>>>> {
         self.running.load()
+    }
+
+    /// As [`running`](Self::running), to be kept.
+    pub(crate) fn serving(&self) -> Option<Arc<Running<A>>> {
+        self.running.load_full()
     }
 
     pub(crate) fn status(&self) -> watch::Receiver<Status> {
@@ -208,6 +215,7 @@ impl<A: Actor<Context = Context<A>>> SlotAttendant<A> {
         slot: Arc<Slot<A>>,
         birth: Birth,
         addr: Addr<A>,
+        inbox: Arc<Inbox<A>>,
         notice: Option<ExitNotice>,
     ) -> Self {
         let Birth {
@@ -221,6 +229,7 @@ impl<A: Actor<Context = Context<A>>> SlotAttendant<A> {
             incarnation,
             running: Some(Running {
                 addr,
+                inbox,
                 incarnation,
                 control: Arc::clone(&control),
             }),

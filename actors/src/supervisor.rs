@@ -11,9 +11,9 @@ mod messages;
 mod spec;
 mod strategy;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-use actix::{Actor, AsyncContext, AtomicResponse, Context, Handler, MessageResult, Running};
+use actix::{Actor, AtomicResponse, Context, Handler, MessageResult, Running};
 
 use self::core::Core;
 pub(crate) use self::{
@@ -33,6 +33,7 @@ use crate::{
     child_spec::ChildSpecInfo,
     driver::{ExitContext, StartAck},
     exit::ExitReason,
+    inbox::Inbox,
     launch::{ChildExited, Origin},
     lending::{Lender, Lending, TryAgain},
     view::View,
@@ -50,14 +51,21 @@ pub struct Supervisor {
     /// Taken at the start.
     origin: Option<Box<(SupervisorSpec, Origin)>>,
     children: Children,
+    inbox: Arc<Inbox<Self>>,
     lending: Lending<Core>,
 }
 
 impl Supervisor {
-    pub(crate) fn new(spec: SupervisorSpec, origin: Origin, children: Children) -> Self {
+    pub(crate) fn new(
+        spec: SupervisorSpec,
+        origin: Origin,
+        children: Children,
+        inbox: Arc<Inbox<Self>>,
+    ) -> Self {
         Self {
             origin: Some(Box::new((spec, origin))),
             children,
+            inbox,
             lending: Lending::default(),
         }
     }
@@ -84,6 +92,10 @@ impl Lender for Supervisor {
 
     fn lending(&mut self) -> &mut Lending<Core> {
         &mut self.lending
+    }
+
+    fn inbox(&self) -> &Inbox<Self> {
+        &self.inbox
     }
 
     fn stop_children_and_exit(&mut self, ctx: &mut Context<Self>) {
@@ -115,7 +127,7 @@ impl Actor for Supervisor {
     fn started(&mut self, ctx: &mut Context<Self>) {
         if let Some(origin) = self.origin.take() {
             let (spec, origin) = *origin;
-            let exits = ctx.address().recipient();
+            let exits = Arc::clone(&self.inbox) as _;
             let stop = self.lending.stop_request();
             let children = self.children.clone();
             self.lending

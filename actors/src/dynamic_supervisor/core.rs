@@ -5,7 +5,6 @@
 
 use std::{rc::Rc, sync::Arc, time::Duration};
 
-use actix::Recipient;
 use futures_util::future::join_all;
 use tokio::{
     task::yield_now,
@@ -22,7 +21,7 @@ use crate::{
     control::Signal,
     exit::ExitReason,
     intensity::{Intensity, RestartWindow},
-    launch::{ChildExited, LaunchEnv, Origin, StartError, Started},
+    launch::{ChildExited, Exits, LaunchEnv, Origin, StartError, Started},
     lending::Next,
     shutdown::StopRequest,
     supervisor::{Child, Life},
@@ -35,7 +34,7 @@ pub(super) struct CoreSettings {
     pub(super) seats: Arc<Seats>,
     pub(super) named: Arc<Named>,
     pub(super) origin: Origin,
-    pub(super) exits: Recipient<ChildExited>,
+    pub(super) exits: Exits,
     /// Set by the actor while an operation is under way.
     pub(super) stop: Rc<StopRequest>,
 }
@@ -173,7 +172,7 @@ impl Core {
     ) -> Result<Started, StartError> {
         let (stop, limit) = (&self.settings.stop, self.settings.kill_timeout);
         let env = || LaunchEnv {
-            supervisor: Some((self.settings.exits.clone(), key)),
+            supervisor: Some((Arc::clone(&self.settings.exits), key)),
             origin: self.settings.origin.clone(),
         };
         let launched = stop.launched(blueprint, env, limit).await?;

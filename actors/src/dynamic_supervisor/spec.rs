@@ -6,7 +6,7 @@ use super::{DynamicSupervisor, DynamicSupervisorRef, Shared};
 use crate::{
     child_spec::{ChildSpec, Shutdown},
     intensity::Intensity,
-    launch::{Init, Origin},
+    launch::{Init, Making, Origin},
     observer::Observer,
     placement::ArbiterPool,
 };
@@ -84,13 +84,15 @@ impl DynamicSupervisorSpec {
         let id = id.into();
         let shared = Arc::new(Shared::new(&self));
         let (name, of_actor) = (Arc::clone(&id), Arc::clone(&shared));
-        let factory = move |above: &Origin| {
+        let factory = move |making: &Making<'_, _>| {
+            let above = making.origin;
             let origin = Origin {
                 lineage: above.lineage.supervisor(&name, self.observer.clone()),
                 presence: above.presence.clone(),
             };
-            let shared = Arc::clone(&of_actor);
-            Ok(Init::Run(DynamicSupervisor::new(&self, shared, origin)))
+            let (shared, inbox) = (Arc::clone(&of_actor), Arc::clone(making.inbox));
+            let supervisor = DynamicSupervisor::new(&self, shared, origin, inbox);
+            Ok(Init::Run(supervisor))
         };
         let spec = ChildSpec::of_supervisor(id, Arc::clone(&shared) as _, Box::new(factory));
         let handle = DynamicSupervisorRef::new(spec.child_ref(), shared);

@@ -5,7 +5,6 @@
 
 use std::{ops::Bound, rc::Rc, sync::Arc};
 
-use actix::Recipient;
 use tokio::{task::yield_now, time::Instant};
 
 use super::{
@@ -19,7 +18,7 @@ use crate::{
     child_spec::{Blueprint, Restart},
     exit::ExitReason,
     intensity::RestartWindow,
-    launch::{ChildExited, LaunchEnv, Origin, StartError, Started},
+    launch::{ChildExited, Exits, LaunchEnv, Origin, StartError, Started},
     lending::Next,
     shutdown::{StopRequest, end_child},
 };
@@ -33,7 +32,7 @@ pub(crate) struct Core {
     spec: SupervisorSpec,
     restarts: RestartWindow,
     born: Instant,
-    exits: Recipient<ChildExited>,
+    exits: Exits,
     /// Set by the actor while an operation is under way.
     stop: Rc<StopRequest>,
 }
@@ -43,7 +42,7 @@ impl Core {
         spec: SupervisorSpec,
         origin: Origin,
         children: Children,
-        exits: Recipient<ChildExited>,
+        exits: Exits,
         stop: Rc<StopRequest>,
     ) -> Self {
         Self {
@@ -228,7 +227,7 @@ impl Core {
         };
         let blueprint = child.blueprint;
         let env = || LaunchEnv {
-            supervisor: Some((self.exits.clone(), key)),
+            supervisor: Some((Arc::clone(&self.exits), key)),
             origin: self.origin.clone(),
         };
         let limit = self.spec.kill_timeout;

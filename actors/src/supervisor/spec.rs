@@ -9,7 +9,7 @@ use crate::{
     child_ref::ChildRef,
     child_spec::{Blueprint, ChildSpec, ChildSpecInfo, Restart},
     intensity::Intensity,
-    launch::{LaunchEnv, Origin},
+    launch::{LaunchEnv, Making, Origin},
     observer::Observer,
     placement::Placement,
     start_error::{BadSpec, StartError},
@@ -167,17 +167,18 @@ impl SupervisorSpec {
     /// Makes a supervisor that keeps its children in the table given.
     pub(crate) fn instantiate(
         &self,
-        above: &Origin,
+        making: &Making<'_, Supervisor>,
         id: &str,
         children: Children,
     ) -> Result<Supervisor, BadSpec> {
         self.check()?;
-        let lineage = above.lineage.supervisor(id, self.observer.clone());
+        let above = making.origin;
         let origin = Origin {
-            lineage,
+            lineage: above.lineage.supervisor(id, self.observer.clone()),
             presence: above.presence.clone(),
         };
-        Ok(Supervisor::new(self.clone(), origin, children))
+        let inbox = Arc::clone(making.inbox);
+        Ok(Supervisor::new(self.clone(), origin, children, inbox))
     }
 
     /// Checks the supervisor and its first children as a whole, before any of them is started.

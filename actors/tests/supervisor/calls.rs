@@ -40,9 +40,11 @@ fn a_message_to_a_child_that_does_not_run_comes_back() {
         assert_eq!(error, CallError::NotRunning(Ping));
         assert_eq!(error.into_message(), Some(Ping));
         assert_eq!(child.cast(Ping), Err(CastError::NotRunning(Ping)));
-        let error = child.try_cast(Ping).expect_err("nothing runs");
+        let error = child.send(Ping).await.expect_err("nothing runs");
         assert_eq!(error, CastError::NotRunning(Ping));
-        assert_eq!(error.into_message(), Ping);
+        let error = child.try_call(Ping).await.expect_err("nothing runs");
+        assert_eq!(error, CallError::NotRunning(Ping));
+        assert_eq!(error.into_message(), Some(Ping));
     });
 }
 
@@ -143,25 +145,6 @@ fn messages_of_one_sender_are_handled_in_the_order_sent() {
         assert_eq!(child.call(Note(100)).await, Ok(()));
         let expected: Vec<_> = (0..=100).map(|n| n.to_string()).collect();
         assert_eq!(journal.take(), expected);
-        root.shutdown().await;
-    });
-}
-
-#[test]
-fn a_full_mailbox_refuses_a_try_cast_and_takes_a_cast() {
-    paused(async {
-        let journal = Journal::default();
-        let of_actor = journal.clone();
-        let spec = ChildSpec::new("noter", move || Noter(of_actor.clone())).mailbox_capacity(2);
-        let child = spec.child_ref();
-        let root = start(supervisor(Strategy::OneForOne, 1).child(spec)).await;
-        let refused = (0..100).find_map(|n| child.try_cast(Note(n)).err());
-        let Some(CastError::Full(Note(n))) = refused else {
-            panic!("the mailbox holds a few messages only, got {refused:?}");
-        };
-        child.cast(Note(n)).expect("a cast does not mind");
-        settle().await;
-        assert_eq!(journal.take().len(), n + 1);
         root.shutdown().await;
     });
 }
