@@ -30,8 +30,11 @@ function onSubmit(form, work) {
     event.preventDefault();
     if (form.ariaBusy === "true") return;
     form.ariaBusy = "true";
-    await work();
-    form.ariaBusy = "false";
+    try {
+      await work();
+    } finally {
+      form.ariaBusy = "false";
+    }
   });
 }
 
