@@ -328,7 +328,11 @@ impl Pipeline {
                 Ok(Some(config)) => match self.configs.compile(config) {
                     Ok(changed) => route = Arc::new(changed),
                     Err(error) => {
-                        tracing::warn!(%hook, %error, "a before hook answered with a config that is not valid");
+                        tracing::warn!(
+                            hook = crate::log_text::printed(hook),
+                            error = crate::log_text::printed(&error),
+                            "a before hook answered with a config that is not valid"
+                        );
                     }
                 },
                 Err(rejection) => return Err((route, rejection.into())),
@@ -357,7 +361,11 @@ impl Pipeline {
     }
 
     fn refuse(&self, request_id: String, error: &RequestError) -> Response {
-        tracing::debug!(%request_id, %error, "a request failed");
+        tracing::debug!(
+            request_id = crate::log_text::cut(&request_id),
+            error = crate::log_text::printed(error),
+            "a request failed"
+        );
         respond::failure(request_id, error, self.settings.security.detail_error)
     }
 }

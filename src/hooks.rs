@@ -98,7 +98,11 @@ impl Hooks {
                 Err(HookRejection::Refused(reason))
             }
             Err(error) => {
-                tracing::warn!(%hook, %error, "a before hook failed");
+                tracing::warn!(
+                    hook = crate::log_text::printed(hook),
+                    error = crate::log_text::printed(&error),
+                    "a before hook failed"
+                );
                 match error {
                     CallError::TimedOut(_) => Err(HookRejection::TimedOut),
                     _ => Err(HookRejection::Failed),
@@ -123,7 +127,11 @@ impl Hooks {
             Ok(Outcome::Value(answer)) => judge_after(answer, response),
             Ok(_) => response,
             Err(error) => {
-                tracing::warn!(%hook, %error, "an after hook failed");
+                tracing::warn!(
+                    hook = crate::log_text::printed(hook),
+                    error = crate::log_text::printed(&error),
+                    "an after hook failed"
+                );
                 response
             }
         }

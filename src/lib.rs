@@ -83,8 +83,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), warn(clippy::expect_used, clippy::unwrap_used))]
 
-#[cfg(any(feature = "channel", feature = "grpc"))]
-#[allow(dead_code, reason = "the doors take it next")]
+#[cfg(feature = "grpc")]
 mod admission;
 #[cfg(test)]
 mod any_json;
@@ -101,6 +100,7 @@ pub mod function;
 #[cfg(feature = "grpc")]
 pub mod grpc;
 pub mod hooks;
+mod log_text;
 pub mod model;
 pub mod node;
 pub mod old_names;

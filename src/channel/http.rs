@@ -86,7 +86,10 @@ pub(super) async fn admit(
             match clock::within(&*door.clock, limit, verified.catch_unwind()).await {
                 Some(Ok(Ok(session))) => session,
                 Some(Ok(Err(denied))) => {
-                    tracing::debug!(reason = %denied.response(), "a client was denied");
+                    tracing::debug!(
+                        reason = crate::log_text::printed(denied.response()),
+                        "a client was denied"
+                    );
                     return Err(StatusCode::FORBIDDEN);
                 }
                 Some(Err(_)) => {
@@ -147,7 +150,10 @@ async fn websocket(
     let source = Source::WebSocket(Box::new(reader));
     let socket = Socket::new(Arc::clone(door), session, outbox, source, listed);
     if let Err(error) = door.connections.spawn_local(socket) {
-        tracing::warn!(%error, "a connection was refused");
+        tracing::warn!(
+            error = crate::log_text::printed(&error),
+            "a connection was refused"
+        );
         return Ok(HttpResponse::ServiceUnavailable().finish());
     }
     let response = response.message_body(body)?;

@@ -136,7 +136,10 @@ async fn open(door: &Arc<Door>, request: &HttpRequest) -> Answer {
             }
         }
         Err(error) => {
-            tracing::warn!(%error, "a connection was refused");
+            tracing::warn!(
+                error = crate::log_text::printed(&error),
+                "a connection was refused"
+            );
             Answer::of(StatusCode::SERVICE_UNAVAILABLE)
         }
     }

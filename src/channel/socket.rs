@@ -188,7 +188,10 @@ impl Socket {
             ReadEnd::Gone => return Poll::Ready(()),
             ReadEnd::TooLarge => self.outbox.close(CloseCode::Size, "message too large"),
             ReadEnd::Protocol(error) => {
-                tracing::debug!(%error, "a client does not speak WebSocket");
+                tracing::debug!(
+                    error = crate::log_text::printed(&error),
+                    "a client does not speak WebSocket"
+                );
                 self.outbox.close(CloseCode::Protocol, "protocol error");
             }
         }
@@ -224,7 +227,10 @@ impl Socket {
         let frame = match frame {
             Ok(frame) => frame,
             Err(error) => {
-                tracing::debug!(%error, "a client sent a malformed frame");
+                tracing::debug!(
+                    error = crate::log_text::printed(&error),
+                    "a client sent a malformed frame"
+                );
                 return self.outbox.close(CloseCode::Error, "malformed frame");
             }
         };

@@ -81,7 +81,12 @@ impl Attempts {
             match self.once(route, input.clone(), attempt).await {
                 Err(error) if error.may_be_retried() && attempt < retries => {
                     attempt += 1;
-                    tracing::debug!(function = %route.config.mfa, attempt, %error, "a call is retried");
+                    tracing::debug!(
+                        function = crate::log_text::printed(&route.config.mfa),
+                        attempt,
+                        error = crate::log_text::printed(&error),
+                        "a call is retried"
+                    );
                     self.counters.count(Count::Retry);
                     let pause = self.backoff.pause(attempt, &mut rand::rng());
                     self.telemetry

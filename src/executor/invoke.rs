@@ -95,7 +95,11 @@ impl Pipeline {
             let response = match result.and_then(single) {
                 Ok(value) => Response::sync(request_id, value),
                 Err(error) => {
-                    tracing::warn!(%request_id, %error, "an async call failed");
+                    tracing::warn!(
+                        request_id = crate::log_text::cut(&request_id),
+                        error = crate::log_text::printed(&error),
+                        "an async call failed"
+                    );
                     respond::failure(request_id, &error, detail_error)
                 }
             };
@@ -119,7 +123,11 @@ impl Pipeline {
         let attempts = Arc::clone(&self.attempts);
         let work = async move {
             if let Err(error) = run_in_pool(ticket, &attempts, &request_id, &route, input).await {
-                tracing::warn!(%request_id, %error, "a call without a response failed");
+                tracing::warn!(
+                    request_id = crate::log_text::cut(&request_id),
+                    error = crate::log_text::printed(&error),
+                    "a call without a response failed"
+                );
             }
         };
         self.pool.pick().spawn(work.in_current_span());

@@ -46,7 +46,11 @@ impl Judges<'_> {
             }
         };
         answer.unwrap_or_else(|error| {
-            tracing::warn!(%callback, %error, "a permission callback failed, which denies");
+            tracing::warn!(
+                callback = crate::log_text::printed(callback),
+                error = crate::log_text::printed(&error),
+                "a permission callback failed, which denies"
+            );
             false
         })
     }
@@ -67,12 +71,12 @@ pub(super) async fn check(
         return Ok(());
     }
     tracing::warn!(
-        user_id = request.user_id.as_deref(),
-        request_id = %request.request_id,
-        service = %request.service,
-        request_type = %request.request_type,
+        user_id = request.user_id.as_deref().map(crate::log_text::cut),
+        request_id = crate::log_text::cut(&request.request_id),
+        service = crate::log_text::cut(&request.service),
+        request_type = crate::log_text::cut(&request.request_type),
         mode = ?config.check_permission,
-        callback = config.permission_callback.as_ref().map(tracing::field::display),
+        callback = config.permission_callback.as_ref().map(crate::log_text::printed),
         "permission denied"
     );
     telemetry.emit(Family::Executor, || ExecutorEvent::PermissionDenied {

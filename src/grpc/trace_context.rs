@@ -16,7 +16,7 @@
 
 use std::{fmt, future::Future, str::FromStr};
 
-use tracing::{Span, field};
+use tracing::Span;
 
 /// Carries the trace of a request from one process to the next.
 pub trait TraceContext: Send + Sync + 'static {
@@ -116,8 +116,7 @@ impl TraceParent {
 
     fn record_on(&self, span: &Span) {
         if !span.is_disabled() {
-            let trace_id = format_args!("{:032x}", self.trace_id);
-            span.record("trace_id", field::display(trace_id));
+            span.record("trace_id", format_args!("{:032x}", self.trace_id));
         }
     }
 

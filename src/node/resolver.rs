@@ -118,7 +118,12 @@ impl NodeResolver {
                 Some(members) => match members.await {
                     Ok(members) => nodes.extend(members.iter().cloned().map(Node::from)),
                     Err(error) => {
-                        tracing::warn!(service, group = %node, %error, "left out a group of nodes");
+                        tracing::warn!(
+                            service = crate::log_text::cut(service),
+                            group = crate::log_text::printed(node),
+                            error = crate::log_text::printed(&error),
+                            "left out a group of nodes"
+                        );
                     }
                 },
             }
@@ -196,6 +201,7 @@ impl Judged {
     pub(super) fn warn(&self, service: &str) {
         if self.dropped > 0 {
             let (dropped, kept) = (self.dropped, self.nodes.len());
+            let service = crate::log_text::cut(service);
             tracing::warn!(service, dropped, kept, "dropped invalid node addresses");
         }
     }

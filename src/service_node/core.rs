@@ -123,7 +123,11 @@ impl NodeCore {
             Ok(answer) => Ok(answer == Value::Bool(true)),
             Err(error @ NodeCallError::TimedOut { .. }) => Err(error),
             Err(error) => {
-                tracing::warn!(%callback, %error, "a permission callback failed, which denies");
+                tracing::warn!(
+                    callback = crate::log_text::printed(callback),
+                    error = crate::log_text::printed(&error),
+                    "a permission callback failed, which denies"
+                );
                 Ok(false)
             }
         }

@@ -115,9 +115,9 @@ impl Handlers {
                 // By identity: another handler may have got the id in the meantime.
                 self.remove(|other| Arc::ptr_eq(other, attached));
                 tracing::error!(
-                    handler = %attached.info.id,
+                    handler = crate::log_text::printed(&attached.info.id),
                     event = event.name(),
-                    panic = panic.text(),
+                    panic = crate::log_text::cut(panic.text()),
                     "a telemetry handler panicked and was detached"
                 );
             }

@@ -35,7 +35,10 @@ impl Packet {
     /// Adds a frame; one that cannot be written is left out, and that is logged.
     pub(crate) fn add(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<Kind, EncodeError>) {
         if let Err(error) = self.try_add(write) {
-            tracing::warn!(%error, "a frame could not be written");
+            tracing::warn!(
+                error = crate::log_text::printed(&error),
+                "a frame could not be written"
+            );
         }
     }
 

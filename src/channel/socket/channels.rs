@@ -140,7 +140,10 @@ impl Socket {
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "a channel could not be started");
+                tracing::warn!(
+                    error = crate::log_text::printed(&error),
+                    "a channel could not be started"
+                );
                 let (join_ref, status) = (&next.join_ref, Status::Error);
                 let reason = Some(reasons::UNAVAILABLE);
                 self.reply(join_ref, &reference, &topic, status, reason);

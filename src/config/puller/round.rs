@@ -77,7 +77,11 @@ impl Pulls {
             let Err(mut invalid) = service.validate() else {
                 continue;
             };
-            tracing::warn!(service = service.service, %invalid, "a service cannot be pulled");
+            tracing::warn!(
+                service = crate::log_text::cut(&service.service),
+                error = crate::log_text::printed(&invalid),
+                "a service cannot be pulled"
+            );
             invalid.faults.retain(|fault| fault.field != "nodes");
             InvalidConfig::unless_empty(invalid.faults)?;
         }
@@ -153,6 +157,8 @@ impl Pulls {
         let next_ms = report.next_pull.as_millis();
         for (service, result) in &report.results {
             if let PullResult::Failed { reason } = result {
+                let (service, reason) =
+                    (crate::log_text::cut(service), crate::log_text::cut(reason));
                 tracing::warn!(service, reason, "the pull of a service failed");
             }
         }

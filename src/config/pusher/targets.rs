@@ -166,23 +166,47 @@ impl Targets {
             self.change(key, |target| target.pushes += 1);
             let outcome = self.push(gateway, &config, options).await;
             match &outcome {
-                Ok(_) => tracing::info!(%gateway, %service, version, "a gateway has the configs"),
+                Ok(_) => {
+                    tracing::info!(
+                        gateway = crate::log_text::cut(gateway.as_str()),
+                        service = crate::log_text::cut(service),
+                        version,
+                        "a gateway has the configs"
+                    );
+                }
                 Err(error) => {
-                    tracing::warn!(%gateway, %service, version, %error, "a push failed and is tried again");
+                    tracing::warn!(
+                        gateway = crate::log_text::cut(gateway.as_str()),
+                        service = crate::log_text::cut(service),
+                        version,
+                        error = crate::log_text::printed(error),
+                        "a push failed and is tried again"
+                    );
                 }
             }
             return self.pushed(key, outcome);
         }
         match self.verify(gateway, service, version).await {
             Ok(Verification::NotFound) => {
-                tracing::info!(%gateway, %service, version, "a gateway lost the configs");
+                tracing::info!(
+                    gateway = crate::log_text::cut(gateway.as_str()),
+                    service = crate::log_text::cut(service),
+                    version,
+                    "a gateway lost the configs"
+                );
                 self.become_state(key, PushState::Trying, None);
                 return ControlFlow::Continue(None);
             }
             Ok(Verification::Matched) => self.become_state(key, PushState::Accepted, None),
             Ok(Verification::Mismatch(other)) => {
                 if state == PushState::Accepted {
-                    tracing::info!(%gateway, %service, version, other, "a gateway has another version by now");
+                    tracing::info!(
+                        gateway = crate::log_text::cut(gateway.as_str()),
+                        service = crate::log_text::cut(service),
+                        version,
+                        other = crate::log_text::cut(&other),
+                        "a gateway has another version by now"
+                    );
                 }
                 self.become_state(key, PushState::Superseded(other), None);
             }

@@ -174,14 +174,22 @@ impl Group {
                     if matches!(found, Found::Nodes(known) if **known == *nodes) {
                         return false;
                     }
-                    tracing::info!(name = host, ?nodes, "the nodes behind a name are known");
+                    tracing::info!(
+                        name = crate::log_text::cut(host),
+                        ?nodes,
+                        "the nodes behind a name are known"
+                    );
                     *found = Found::Nodes(nodes.into());
                     true
                 });
                 true
             }
             Err(reason) => {
-                tracing::warn!(name = host, reason, "a name could not be resolved");
+                tracing::warn!(
+                    name = crate::log_text::cut(host),
+                    reason = crate::log_text::cut(&reason),
+                    "a name could not be resolved"
+                );
                 let mut known = true;
                 self.found.send_if_modified(|found| {
                     known = matches!(found, Found::Nodes(_));

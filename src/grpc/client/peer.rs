@@ -186,8 +186,12 @@ impl Peer {
                 Err(reason) => reason,
             };
             if self.is_up() != Some(false) {
-                let origin = &self.target.origin;
-                tracing::warn!(node = %origin, reason, "a node is down");
+                let node = crate::log_text::printed(&self.target.origin);
+                tracing::warn!(
+                    node,
+                    reason = crate::log_text::cut(&reason),
+                    "a node is down"
+                );
             }
             self.stand(Phase::Dead(reason.into()));
             failures += 1;
@@ -211,7 +215,10 @@ impl Peer {
             served: AtomicBool::new(false),
             retired: Notify::new(),
         });
-        tracing::info!(node = %self.target.origin, "a node is up");
+        tracing::info!(
+            node = crate::log_text::printed(&self.target.origin),
+            "a node is up"
+        );
         self.stand(Phase::Up(Arc::clone(&link)));
         let end = {
             let left = pin!(self.left(&link, closing));

@@ -1,0 +1,192 @@
+//! What a client or a node writes into a log: a quoted, escaped and cut value, whatever it sends (SPEC section 24).
+//!
+//! One test in a binary of its own, since its subscriber is that of the whole process.
+#![cfg(feature = "grpc")]
+
+use std::{
+    fmt::{self, Write},
+    sync::{Arc, Mutex},
+};
+
+use gen_api::{
+    GenApi, Settings,
+    function::{FunctionError, Functions},
+    grpc::proto::{
+        InvokeRequest, PushRequest, gateway_client::GatewayClient, node_client::NodeClient,
+    },
+    model::{CheckPermission, FunConfig, Nodes, PushConfig, Request},
+    settings::GrpcSettings,
+};
+use tonic::transport::{Channel, Endpoint};
+use tracing::{Metadata, Subscriber, field, span};
+
+/// Writes lines as `tracing_subscriber::fmt` does: strings quoted, everything else as it prints itself.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<String>>>);
+
+struct Line(String);
+
+impl field::Visit for Line {
+    fn record_debug(&mut self, field: &field::Field, value: &dyn fmt::Debug) {
+        write!(self.0, " {}={value:?}", field.name()).expect("a String takes it");
+    }
+}
+
+impl Lines {
+    fn add(&self, record: impl FnOnce(&mut Line)) {
+        let mut line = Line(String::new());
+        record(&mut line);
+        self.0.lock().expect("no line panics").push(line.0);
+    }
+}
+
+impl Subscriber for Lines {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("gen_api")
+    }
+
+    fn new_span(&self, attributes: &span::Attributes<'_>) -> span::Id {
+        self.add(|line| attributes.record(line));
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, values: &span::Record<'_>) {
+        self.add(|line| values.record(line));
+    }
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        self.add(|line| event.record(line));
+    }
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
+const SECRET: &str = "s3cret";
+
+/// A forged line, a colour, and more than a line has room for.
+fn nasty() -> String {
+    let forged = "x\n2026-01-01T00:00:00Z ERROR forged: all is lost\r\x1b[31mred\x1b[0m";
+    forged.to_owned() + &"A".repeat(100_000)
+}
+
+fn shown<T>(message: T) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    let secret = format!("Bearer {SECRET}").parse().expect("a header");
+    request.metadata_mut().insert("authorization", secret);
+    request
+}
+
+async fn connect(url: String) -> Channel {
+    let endpoint = Endpoint::from_shared(url).expect("an address");
+    endpoint.connect().await.expect("a connection")
+}
+
+fn grpc() -> GrpcSettings {
+    GrpcSettings::default()
+        .with_listen("127.0.0.1:0".parse().expect("an address"))
+        .with_cluster_secret(SECRET)
+}
+
+async fn gateway() -> GenApi {
+    let fails = || async { Err::<(), _>(FunctionError::failed(nasty())) };
+    let functions = Functions::new().register("T", "fails", fails);
+    let config = |name: &str| FunConfig::builder("svc", name).call("T", "fails").local();
+    let configs = [
+        config("sync"),
+        config("async").asynchronous(),
+        config("denied").check_permission(CheckPermission::AnyAuthenticated),
+    ];
+    let mut settings = Settings::default().with_threads(1);
+    settings.grpc = grpc();
+    settings.security.push_token = Some("token".into());
+    let api = GenApi::builder().functions(functions).settings(settings);
+    let configs = configs.map(|config| config.build().expect("a valid config"));
+    api.configs(configs).start().await.expect("an engine")
+}
+
+/// A push that is refused; its texts are in the lines and notes about it.
+fn push(token: &str) -> PushRequest {
+    let mut function = FunConfig::builder(nasty(), nasty())
+        .call("T", "x")
+        .local()
+        .build()
+        .expect("a valid config");
+    function.version = Some(nasty());
+    function.hook_timeout = 0;
+    let push = PushConfig::new(nasty(), Nodes::list([nasty()]), nasty(), [function]);
+    PushRequest {
+        config: serde_json::to_vec(&push.with_token(token))
+            .expect("JSON")
+            .into(),
+        ..PushRequest::default()
+    }
+}
+
+#[test]
+fn no_text_of_a_client_or_node_forges_a_line_or_makes_one_long() {
+    let lines = Lines::default();
+    tracing::subscriber::set_global_default(lines.clone()).expect("no other subscriber");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let api = gateway().await;
+        for request_type in ["sync", "async", "denied", &nasty()] {
+            let mut request = Request::new(nasty(), "svc", request_type);
+            request.version = Some(nasty());
+            let _ = api.execute(request.clone()).await.collect().await;
+            request.version = None;
+            let _ = api.execute(request).await.collect().await;
+        }
+        let url = format!("http://{}", api.grpc_address().expect("a door"));
+        let mut pushing = GatewayClient::new(connect(url).await);
+        for token in ["token", "wrong"] {
+            let _ = pushing.push(shown(push(token))).await;
+            let mut valid = push(token);
+            let mut config: serde_json::Value =
+                serde_json::from_slice(&valid.config).expect("JSON");
+            config["fun_configs"][0]["hook_timeout"] = 5_000.into();
+            valid.config = config.to_string().into();
+            let _ = pushing.push(shown(valid)).await;
+        }
+        api.stop().await;
+
+        let node = gen_api::ServiceNode::builder().grpc(grpc());
+        let node = node.start().await.expect("a node");
+        let url = format!("http://{}", node.address());
+        let mut calling = NodeClient::new(connect(url).await);
+        let invoke = InvokeRequest {
+            module: nasty(),
+            function: nasty(),
+            request_id: nasty(),
+            args: b"[]".as_slice().into(),
+            ..InvokeRequest::default()
+        };
+        let _ = calling.invoke(shown(invoke.clone())).await;
+        let _ = calling.invoke_stream(shown(invoke)).await;
+        node.stop().await;
+    });
+    let lines = lines.0.lock().expect("no line panics");
+    let about = |word: &str| lines.iter().any(|line| line.contains(word));
+    for word in [
+        "a request failed",
+        "an async call failed",
+        "permission denied",
+        "refused a push with a wrong token",
+        "refused a config",
+        "accepted a push",
+    ] {
+        assert!(about(word), "nothing was said of {word:?}");
+    }
+    for line in lines.iter() {
+        let start: String = line.chars().take(300).collect();
+        assert!(!line.contains(['\n', '\r', '\x1b']), "forged: {start:?}");
+        assert!(line.len() < 10_000, "{} bytes: {start}", line.len());
+    }
+}
