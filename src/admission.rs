@@ -1,6 +1,8 @@
-//! How many connections a door has open, in all and by address.
+//! Strangers at a door: how many connections they may have, in all and by address, and how often they may be wrong.
 //!
 //! Whoever connects has shown no secret yet, so this is what keeps one caller from taking all handles of the process.
+
+mod brake;
 
 use std::{
     collections::HashMap,
@@ -10,6 +12,8 @@ use std::{
 };
 
 use parking_lot::Mutex;
+
+pub(crate) use self::brake::{Brake, LineBudget};
 
 /// The places of a door. Clones share them.
 #[derive(Clone)]
@@ -114,7 +118,7 @@ impl fmt::Debug for Place {
 
 /// What counts as one address: an IPv4 address, also where it is written as an IPv6 one, and the 64 bits of an IPv6 address
 /// that name its network. The other 64 are the caller's own choice.
-pub(crate) fn neighbourhood(address: IpAddr) -> IpAddr {
+fn neighbourhood(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
         v4 => v4,

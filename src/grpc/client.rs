@@ -33,7 +33,7 @@ use self::{
 use super::{
     proto::{self, gateway_client::GatewayClient, node_client::NodeClient as Generated},
     secret::Bearer,
-    tls,
+    tls::{Reloaded, client_tls},
     trace_context::{TraceContext, W3cTraceContext},
 };
 use crate::{
@@ -138,9 +138,10 @@ impl GrpcClient {
         trace: Arc<dyn TraceContext>,
         lookup: Arc<dyn Lookup>,
     ) -> Result<Self, GrpcSetupError> {
-        let secret = settings.cluster_secret.as_ref();
+        let secret = settings.secrets().next();
         let bearer = Bearer::new(secret.ok_or(GrpcSetupError::NoSecret)?)?;
-        let tls = settings.tls.as_ref().map(tls::client_tls).transpose()?;
+        let tls = settings.tls.as_ref();
+        let tls = tls.map(|tls| Reloaded::new(tls, client_tls)).transpose()?;
         let trial_interval = Duration::from_millis(settings.trial_interval_ms);
         let shared = Shared {
             tls: tls.is_some(),

@@ -11,7 +11,7 @@ use crate::settings::ClusterSecret;
 /// A secret that cannot travel in a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "grpc.cluster_secret may only hold visible ASCII characters, without spaces, and at least one"
+    "grpc.cluster_secret may only hold visible ASCII characters, without spaces, and at least one; so do grpc.cluster_secrets"
 )]
 pub struct UnusableSecret;
 
@@ -35,17 +35,19 @@ impl Bearer {
     }
 }
 
-/// Lets those in who know the secret.
-#[derive(Clone)]
-pub(crate) struct Guard(ClusterSecret);
+/// Lets those in who know one of the secrets.
+pub(crate) struct Guard(Vec<ClusterSecret>);
 
 impl Guard {
-    pub(crate) fn new(secret: &ClusterSecret) -> Result<Self, UnusableSecret> {
-        judged(secret)?;
-        Ok(Self(secret.clone()))
+    pub(crate) fn new<'s>(
+        secrets: impl IntoIterator<Item = &'s ClusterSecret>,
+    ) -> Result<Self, UnusableSecret> {
+        let secrets = secrets.into_iter();
+        let judged = secrets.map(|secret| judged(secret).map(|_| secret.clone()));
+        judged.collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whether these headers show the secret. How long it takes tells nothing of how much of it was right.
+    /// Whether these headers show a secret. How long it takes tells nothing of how much of it was right, nor of which.
     pub(crate) fn admits(&self, headers: &HeaderMap) -> bool {
         let mut shown = headers.get_all(AUTHORIZATION).iter();
         let (Some(shown), None) = (shown.next(), shown.next()) else {
@@ -59,7 +61,9 @@ impl Guard {
         };
         // The name of a scheme is written in any case (RFC 9110).
         scheme.eq_ignore_ascii_case(SCHEME.as_bytes())
-            && bool::from(self.0.expose().as_bytes().ct_eq(secret))
+            && self.0.iter().fold(false, |admitted, known| {
+                admitted | bool::from(known.expose().as_bytes().ct_eq(secret))
+            })
     }
 }
 
@@ -83,7 +87,7 @@ mod tests {
     #[test]
     fn a_door_admits_what_a_caller_with_the_same_secret_shows() {
         let secret = ClusterSecret::from("s3cret!=");
-        let guard = Guard::new(&secret).unwrap();
+        let guard = Guard::new([&secret]).unwrap();
         let mut headers = HeaderMap::new();
         assert!(!guard.admits(&headers));
         let bearer = Bearer::new(&secret).unwrap();
@@ -95,7 +99,7 @@ mod tests {
 
     #[test]
     fn anything_but_the_secret_is_kept_out() {
-        let guard = Guard::new(&ClusterSecret::from("secret")).unwrap();
+        let guard = Guard::new([&ClusterSecret::from("secret")]).unwrap();
         assert!(guard.admits(&showing(b"bearer secret")));
         for shown in [
             &b"Bearer secre"[..],
@@ -117,11 +121,21 @@ mod tests {
     }
 
     #[test]
+    fn each_of_several_secrets_lets_in_and_no_mixture_of_them() {
+        let guard = Guard::new(&["new".into(), "old".into()]).unwrap();
+        assert!(guard.admits(&showing(b"Bearer new")));
+        assert!(guard.admits(&showing(b"Bearer old")));
+        for shown in [&b"Bearer newold"[..], b"Bearer nld", b"Bearer "] {
+            assert!(!guard.admits(&showing(shown)), "{shown:?}");
+        }
+    }
+
+    #[test]
     fn a_secret_that_no_header_can_carry_is_refused_on_both_sides() {
         for secret in ["", "two words", "line\nbreak", "schlüssel", "tab\t"] {
             let secret = ClusterSecret::from(secret);
             assert!(Bearer::new(&secret).is_err());
-            assert!(Guard::new(&secret).is_err());
+            assert!(Guard::new([&secret]).is_err());
         }
     }
 }

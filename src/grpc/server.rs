@@ -22,11 +22,21 @@ use actix::{
 use actix_otp::{ChildSpec, ExitContext, ExitReason, Init, Shutdown};
 use parking_lot::Mutex;
 use tokio::{runtime::Handle, task::JoinHandle};
-use tonic::transport::ServerTlsConfig;
+use tokio_rustls::rustls::ServerConfig;
 
 use self::{guard::DoorState, serve::serve};
-use super::{GrpcSetupError, TraceContext, secret::Guard, tls::server_tls};
-use crate::{clock::Clock, config::ReceiverRef, service_node::NodeCore, settings::GrpcSettings};
+use super::{
+    GrpcSetupError, TraceContext,
+    secret::Guard,
+    tls::{Reloaded, server_tls},
+};
+use crate::{
+    admission::{Admission, Brake, LineBudget},
+    clock::Clock,
+    config::ReceiverRef,
+    service_node::NodeCore,
+    settings::GrpcSettings,
+};
 
 /// What a door offers.
 #[derive(Clone, Debug, Default)]
@@ -40,7 +50,14 @@ pub(crate) struct DoorPlan {
     settings: GrpcSettings,
     offered: Offered,
     guard: Guard,
-    tls: Option<ServerTlsConfig>,
+    tls: Option<Arc<Reloaded<ServerConfig>>>,
+    admission: Admission,
+    /// Slows down those who guess the secret of the cluster.
+    secret_brake: Brake,
+    /// Slows down those who know it and guess the push token.
+    token_brake: Brake,
+    connection_lines: LineBudget,
+    refusal_lines: LineBudget,
     trace: Arc<dyn TraceContext>,
     clock: Arc<dyn Clock>,
     /// Where connections and calls live.
@@ -60,9 +77,10 @@ impl DoorPlan {
         clock: Arc<dyn Clock>,
         runtime: Handle,
     ) -> Result<Self, GrpcSetupError> {
-        let secret = settings.cluster_secret.as_ref();
-        let guard = Guard::new(secret.ok_or(GrpcSetupError::NoSecret)?)?;
-        let tls = settings.tls.as_ref().map(server_tls).transpose()?;
+        let guard = Guard::new(settings.secrets())?;
+        settings.secrets().next().ok_or(GrpcSetupError::NoSecret)?;
+        let tls = settings.tls.as_ref();
+        let tls = tls.map(|tls| Reloaded::new(tls, server_tls)).transpose()?;
         let bound = bind(listen).and_then(|socket| Ok((socket.local_addr()?, socket)));
         let (address, socket) = bound.map_err(|reason| GrpcSetupError::Listen {
             address: listen,
@@ -73,6 +91,14 @@ impl DoorPlan {
             offered,
             guard,
             tls,
+            admission: Admission::new(
+                settings.max_connections,
+                settings.max_connections_per_address,
+            ),
+            secret_brake: Brake::new(Arc::clone(&clock)),
+            token_brake: Brake::new(Arc::clone(&clock)),
+            connection_lines: LineBudget::new(Arc::clone(&clock)),
+            refusal_lines: LineBudget::new(Arc::clone(&clock)),
             trace,
             clock,
             runtime,

@@ -1,23 +1,27 @@
 //! Certificates and keys from PEM files, for the door and for those who call (SPEC section 19).
 //!
-//! Everything is read and checked once, at the start: a file that cannot be used is an error that names its setting, and
-//! not a connection that fails later.
+//! Everything is read and checked at the start: a file that cannot be used is an error that names its setting, and not a
+//! connection that fails later. [`Reloaded`] then looks whether the files have changed.
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use tokio::time::Instant;
 use tokio_rustls::rustls::{
-    self, ClientConfig, RootCertStore,
+    self, ClientConfig, RootCertStore, ServerConfig,
     crypto::{CryptoProvider, ring},
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::WebPkiClientVerifier,
     sign::CertifiedKey,
 };
-use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 
-use crate::settings::TlsSettings;
+use crate::{log_text::printed, settings::TlsSettings};
 
 const CA: &str = "grpc.tls.ca";
 const CERTIFICATE: &str = "grpc.tls.certificate";
@@ -64,14 +68,9 @@ pub enum TlsError {
 ///
 /// # Errors
 /// [`TlsError`]; a caller needs `grpc.tls.ca`.
-pub(crate) fn client_tls(settings: &TlsSettings) -> Result<Arc<ClientConfig>, TlsError> {
+pub(crate) fn client_tls(settings: &TlsSettings) -> Result<ClientConfig, TlsError> {
     let ca = Pem::read(CA, settings.ca.as_deref(), "to call others over TLS")?;
-    let mut roots = RootCertStore::empty();
-    for certificate in ca.certificates()? {
-        roots
-            .add(certificate)
-            .map_err(|error| ca.unusable(error.to_string()))?;
-    }
+    let roots = ca.authorities()?;
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(|error| ca.unusable(error.to_string()))?
@@ -85,33 +84,122 @@ pub(crate) fn client_tls(settings: &TlsSettings) -> Result<Arc<ClientConfig>, Tl
         }
     };
     config.alpn_protocols = vec![ALPN_H2.to_vec()];
-    Ok(Arc::new(config))
+    Ok(config)
 }
 
 /// The TLS of a door: what it shows, and with `grpc.tls.ca` whom it lets in.
 ///
 /// # Errors
 /// [`TlsError`]; a door needs `grpc.tls.certificate` and `grpc.tls.key`.
-pub(crate) fn server_tls(settings: &TlsSettings) -> Result<ServerTlsConfig, TlsError> {
+pub(crate) fn server_tls(settings: &TlsSettings) -> Result<ServerConfig, TlsError> {
     let Some(files) = identity(settings, "to listen over TLS")? else {
         return Err(TlsError::Missing {
             key: CERTIFICATE,
             purpose: "to listen over TLS",
         });
     };
-    files.parsed()?;
-    let mut config = ServerTlsConfig::new()
-        .identity(Identity::from_pem(&files.certificate.text, &files.key.text));
-    if settings.ca.is_some() {
-        let ca = Pem::read(CA, settings.ca.as_deref(), "for mutual TLS")?;
-        let mut roots = RootCertStore::empty();
-        for certificate in ca.certificates()? {
-            let added = roots.add(certificate);
-            added.map_err(|error| ca.unusable(error.to_string()))?;
+    let (chain, key) = files.parsed()?;
+    let builder = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| files.key.unusable(error.to_string()))?;
+    let builder = match &settings.ca {
+        None => builder.with_no_client_auth(),
+        Some(path) => {
+            let ca = Pem::read(CA, Some(path), "for mutual TLS")?;
+            let roots = Arc::new(ca.authorities()?);
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider()).build();
+            let verifier = verifier.map_err(|error| ca.unusable(error.to_string()))?;
+            builder.with_client_cert_verifier(verifier)
         }
-        config = config.client_ca_root(Certificate::from_pem(&ca.text));
-    }
+    };
+    let config = builder.with_single_cert(chain, key);
+    let mut config = config.map_err(|error| files.key.unusable(error.to_string()))?;
+    config.alpn_protocols = vec![ALPN_H2.to_vec()];
     Ok(config)
+}
+
+/// What was made of the files of some settings, and is made anew when they change.
+pub(crate) struct Reloaded<T> {
+    settings: TlsSettings,
+    make: fn(&TlsSettings) -> Result<T, TlsError>,
+    current: ArcSwap<T>,
+    looked: Mutex<Looked>,
+}
+
+struct Looked {
+    at: Instant,
+    files: Vec<Option<Vec<u8>>>,
+}
+
+/// How often it is looked whether the files have changed, at most.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+impl<T: Send + Sync + 'static> Reloaded<T> {
+    /// Reads the files for the first time.
+    ///
+    /// # Errors
+    /// [`TlsError`].
+    pub(crate) fn new(
+        settings: &TlsSettings,
+        make: fn(&TlsSettings) -> Result<T, TlsError>,
+    ) -> Result<Arc<Self>, TlsError> {
+        let looked = Looked {
+            at: Instant::now(),
+            files: files(settings),
+        };
+        Ok(Arc::new(Self {
+            current: ArcSwap::from_pointee(make(settings)?),
+            looked: Mutex::new(looked),
+            settings: settings.clone(),
+            make,
+        }))
+    }
+
+    /// What holds for a connection that begins now. New files that cannot be used leave the old ones in force.
+    pub(crate) async fn current(self: Arc<Self>) -> Arc<T> {
+        let is_due = {
+            let mut looked = self.looked.lock();
+            let is_due = looked.at.elapsed() >= LOOK_EVERY;
+            if is_due {
+                looked.at = Instant::now();
+            }
+            is_due
+        };
+        if is_due {
+            let looker = Arc::clone(&self);
+            // Where the runtime is ending, what is known is good enough.
+            let _ = tokio::task::spawn_blocking(move || looker.look()).await;
+        }
+        self.current.load_full()
+    }
+
+    fn look(&self) {
+        // Read before they are used: what changes in between is seen at the next look.
+        let files = files(&self.settings);
+        if std::mem::replace(&mut self.looked.lock().files, files.clone()) == files {
+            return;
+        }
+        match (self.make)(&self.settings) {
+            Ok(made) => {
+                self.current.store(Arc::new(made));
+                tracing::info!("certificates have changed and were read again");
+            }
+            Err(error) => {
+                let error = printed(error);
+                tracing::warn!(
+                    error,
+                    "certificates have changed and cannot be used: the old ones stay"
+                );
+            }
+        }
+    }
+}
+
+/// What the files hold; nothing where one cannot be read.
+fn files(settings: &TlsSettings) -> Vec<Option<Vec<u8>>> {
+    let paths = [&settings.ca, &settings.certificate, &settings.key];
+    let paths = paths.into_iter().flatten();
+    paths.map(|path| fs::read(path).ok()).collect()
 }
 
 /// The embedder's cryptography, where the process has a default one, else `ring`.
@@ -190,6 +278,16 @@ impl Pem {
             Ok(_) => Err(self.unusable("it holds no certificate".to_owned())),
             Err(error) => Err(self.unusable(error.to_string())),
         }
+    }
+
+    /// Its certificates, as those that sign others.
+    fn authorities(&self) -> Result<RootCertStore, TlsError> {
+        let mut roots = RootCertStore::empty();
+        for certificate in self.certificates()? {
+            let added = roots.add(certificate);
+            added.map_err(|error| self.unusable(error.to_string()))?;
+        }
+        Ok(roots)
     }
 
     fn unusable(&self, reason: String) -> TlsError {

@@ -15,6 +15,10 @@ pub struct GrpcSettings {
     pub listen: Option<SocketAddr>,
     /// The secret that every caller and every node of the cluster knows. Not empty. Without it nothing is served and nothing is called.
     pub cluster_secret: Option<ClusterSecret>,
+    /// Further secrets that a door takes, so that the secret can be changed without an outage: first every process takes the
+    /// new one here, then every process shows it as its `cluster_secret` and takes the old one here, then the old one goes.
+    /// Each not empty; none by default. Where there is no `cluster_secret`, the first of these is the one to show.
+    pub cluster_secrets: Vec<ClusterSecret>,
     /// Encryption; off by default.
     pub tls: Option<TlsSettings>,
     /// How long a connection may take to be made, in milliseconds; at least 1, and 1 000 by default.
@@ -34,9 +38,17 @@ pub struct GrpcSettings {
     pub stop_timeout_ms: u64,
     /// The largest message, in bytes; at least 1, and 16 777 216 by default. A config list has to fit into one.
     pub max_message_bytes: usize,
+    /// How long a connection may take to show the secret, from the moment it is taken, in milliseconds: TLS, the beginning of
+    /// HTTP/2 and the first call. Then it is closed. At least 1, and 10 000 by default.
+    pub first_call_timeout_ms: u64,
+    /// How many connections the door has at a time; more are closed at once. At least 1, and 1 000 by default.
+    pub max_connections: usize,
+    /// How many of these one address may have, or one /64 network of IPv6. At least 1, and 100 by default.
+    pub max_connections_per_address: usize,
 }
 
-/// TLS with certificates in PEM files.
+/// TLS with certificates in PEM files. They are read again when they change: a connection that begins a second later has the
+/// new ones, and files that cannot be used leave the old ones in force, with a warning.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 #[non_exhaustive]
@@ -103,6 +115,21 @@ impl GrpcSettings {
         self
     }
 
+    /// Sets the further secrets that a door takes.
+    #[must_use]
+    pub fn with_cluster_secrets<S: Into<ClusterSecret>>(
+        mut self,
+        secrets: impl IntoIterator<Item = S>,
+    ) -> Self {
+        self.cluster_secrets = secrets.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The secrets that a door takes, the one to show first.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &ClusterSecret> {
+        self.cluster_secret.iter().chain(&self.cluster_secrets)
+    }
+
     /// Sets the encryption.
     #[must_use]
     pub fn with_tls(mut self, tls: TlsSettings) -> Self {
@@ -125,6 +152,21 @@ impl GrpcSettings {
         self
     }
 
+    /// Sets how long a connection may take to show the secret, in whole milliseconds.
+    #[must_use]
+    pub fn with_first_call_timeout(mut self, timeout: Duration) -> Self {
+        self.first_call_timeout_ms = millis(timeout);
+        self
+    }
+
+    /// Sets how many connections the door has at a time, in all and from one address.
+    #[must_use]
+    pub fn with_max_connections(mut self, in_all: usize, per_address: usize) -> Self {
+        self.max_connections = in_all;
+        self.max_connections_per_address = per_address;
+        self
+    }
+
     /// Sets how large a message may be, in bytes.
     #[must_use]
     pub fn with_max_message_bytes(mut self, bytes: usize) -> Self {
@@ -138,6 +180,7 @@ impl Default for GrpcSettings {
         Self {
             listen: None,
             cluster_secret: None,
+            cluster_secrets: Vec::new(),
             tls: None,
             connect_timeout_ms: 1_000,
             keepalive_interval_ms: 1_000,
@@ -146,6 +189,9 @@ impl Default for GrpcSettings {
             dns_interval_ms: 5_000,
             stop_timeout_ms: 5_000,
             max_message_bytes: 16 * 1024 * 1024,
+            first_call_timeout_ms: 10_000,
+            max_connections: 1_000,
+            max_connections_per_address: 100,
         }
     }
 }

@@ -81,7 +81,10 @@ impl Settings {
         let secret = grpc.cluster_secret.as_ref();
         let empty = secret.is_some_and(|secret| secret.expose().is_empty());
         faults.add_if(empty, "grpc.cluster_secret", OMIT_INSTEAD);
-        let unsafe_door = grpc.listen.is_some() && secret.is_none();
+        for (index, secret) in grpc.cluster_secrets.iter().enumerate() {
+            faults.name(&format!("grpc.cluster_secrets[{index}]"), secret.expose());
+        }
+        let unsafe_door = grpc.listen.is_some() && grpc.secrets().next().is_none();
         faults.add_if(unsafe_door, "grpc.cluster_secret", NEEDED_TO_LISTEN);
         for (key, millis) in [
             ("grpc.connect_timeout_ms", grpc.connect_timeout_ms),
@@ -90,10 +93,16 @@ impl Settings {
             ("grpc.trial_interval_ms", grpc.trial_interval_ms),
             ("grpc.dns_interval_ms", grpc.dns_interval_ms),
             ("grpc.stop_timeout_ms", grpc.stop_timeout_ms),
+            ("grpc.first_call_timeout_ms", grpc.first_call_timeout_ms),
         ] {
             faults.time(key, millis);
         }
         faults.count("grpc.max_message_bytes", grpc.max_message_bytes);
+        faults.count("grpc.max_connections", grpc.max_connections);
+        faults.count(
+            "grpc.max_connections_per_address",
+            grpc.max_connections_per_address,
+        );
         let Some(tls) = &grpc.tls else { return };
         let identity = (tls.certificate.is_some(), tls.key.is_some());
         faults.add_if(identity == (true, false), "grpc.tls.key", BOTH_OR_NONE);

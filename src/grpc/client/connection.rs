@@ -23,7 +23,10 @@ use tokio::{
 use tokio_rustls::{TlsConnector, rustls::ClientConfig};
 
 use super::target::NodeTarget;
-use crate::{grpc::tls::ALPN_H2, settings::GrpcSettings};
+use crate::{
+    grpc::tls::{ALPN_H2, Reloaded},
+    settings::GrpcSettings,
+};
 
 /// How much of one stream may wait unread. It bounds the memory of a slow reader, and so its node is slowed down.
 const STREAM_WINDOW: u32 = 256 * 1024;
@@ -39,7 +42,7 @@ const MANY: usize = 10_000;
 /// Makes connections, and says how they are kept.
 #[derive(Clone)]
 pub(super) struct Connector {
-    pub(super) tls: Option<Arc<ClientConfig>>,
+    pub(super) tls: Option<Arc<Reloaded<ClientConfig>>>,
     pub(super) connect_timeout: Duration,
     pub(super) keepalive_interval: Duration,
     pub(super) keepalive_timeout: Duration,
@@ -67,7 +70,7 @@ pub(super) enum Ended {
 }
 
 impl Connector {
-    pub(super) fn new(settings: &GrpcSettings, tls: Option<Arc<ClientConfig>>) -> Self {
+    pub(super) fn new(settings: &GrpcSettings, tls: Option<Arc<Reloaded<ClientConfig>>>) -> Self {
         Self {
             tls,
             connect_timeout: Duration::from_millis(settings.connect_timeout_ms),
@@ -90,7 +93,7 @@ impl Connector {
         tcp.set_nodelay(true).map_err(|error| error.to_string())?;
         match (&target.name, &self.tls) {
             (Some(name), Some(tls)) => {
-                let tls = TlsConnector::from(Arc::clone(tls));
+                let tls = TlsConnector::from(Arc::clone(tls).current().await);
                 let io = tls.connect(name.clone(), tcp).await;
                 let io = io.map_err(|error| format!("TLS: {error}"))?;
                 if io.get_ref().1.alpn_protocol() != Some(ALPN_H2) {

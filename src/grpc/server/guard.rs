@@ -18,7 +18,7 @@ use tonic::{
     },
 };
 
-use super::DoorPlan;
+use super::{DoorPlan, connection::Peer};
 
 /// How a door stands. Everything that belongs to one incarnation of it looks here.
 #[derive(Default)]
@@ -101,13 +101,43 @@ impl<S> Guarded<S> {
 
     /// Why the call is not let in, if it is not.
     fn refusal(&self, request: &Request<Body>) -> Option<Status> {
-        if !self.plan.guard.admits(request.headers()) {
-            tracing::warn!("refused a call without the secret of the cluster");
-            return Some(Status::unauthenticated("unauthenticated"));
+        if let Some(stranger) = self.stranger(request) {
+            return Some(stranger);
         }
         let is_health = request.uri().path().starts_with("/grpc.health.v1.");
         (self.state.is_stopping() && !is_health)
             .then(|| Status::unavailable("stopping; the call was not begun"))
+    }
+}
+
+/// What those are told who have to wait.
+pub(super) const HELD: &str = "unauthenticated: too many wrong secrets from this address";
+
+impl<S> Guarded<S> {
+    /// Why the caller is not let in. Whoever was wrong too often has to wait before he is looked at again, unless his connection
+    /// has shown the secret before.
+    fn stranger(&self, request: &Request<Body>) -> Option<Status> {
+        let plan = &*self.plan;
+        let Some(peer) = request.extensions().get::<Peer>() else {
+            return Some(Status::unauthenticated("unauthenticated"));
+        };
+        let ip = peer.address.ip();
+        let status = if !peer.is_trusted() && plan.secret_brake.holds(ip) {
+            // The code that says that the call was not begun, as below.
+            Status::unauthenticated(HELD)
+        } else if plan.guard.admits(request.headers()) {
+            peer.trust();
+            return None;
+        } else {
+            plan.secret_brake.was_wrong(ip);
+            Status::unauthenticated("unauthenticated")
+        };
+        peer.was_refused();
+        if let Some(left_out) = plan.refusal_lines.take() {
+            let peer = peer.address;
+            tracing::warn!(%peer, left_out, "refused a call without the secret of the cluster");
+        }
+        Some(status)
     }
 }
 

@@ -1,16 +1,16 @@
 //! What is done about each call: read, handed to the core or the receiver, answered.
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use futures_core::Stream;
 use futures_util::{StreamExt, stream};
 use tonic::{Request, Response, Status, async_trait, metadata::MetadataMap};
 use tracing::{Instrument, Span, field::Empty};
 
-use super::{DoorPlan, guard::Arrival, wire};
+use super::{DoorPlan, connection::Peer, guard::Arrival, wire};
 use crate::{
     clock::{Clock, within},
-    config::ReceiverRef,
+    config::{PushError, ReceiverRef},
     grpc::{
         TraceContext, TraceParent,
         proto::{
@@ -20,7 +20,8 @@ use crate::{
         },
         trace_context::continued,
     },
-    model::PushOptions,
+    log_text::cut,
+    model::{PushConfig, PushOptions},
     node::{NodeCallError, client::NodeStream},
     service_node::NodeCore,
 };
@@ -55,9 +56,9 @@ impl Node for NodeHandler {
         let invoke = request.get_ref();
         let span = tracing::info_span!(
             "gen_api.node.invoke",
-            module = invoke.module,
-            function = invoke.function,
-            request_id = invoke.request_id,
+            module = cut(&invoke.module),
+            function = cut(&invoke.function),
+            request_id = cut(&invoke.request_id),
             trace_id = Empty
         );
         let caller = extract(&*self.trace, request.metadata(), &span);
@@ -76,9 +77,9 @@ impl Node for NodeHandler {
         let invoke = request.get_ref();
         let span = tracing::info_span!(
             "gen_api.node.invoke_stream",
-            module = invoke.module,
-            function = invoke.function,
-            request_id = invoke.request_id,
+            module = cut(&invoke.module),
+            function = cut(&invoke.function),
+            request_id = cut(&invoke.request_id),
             trace_id = Empty
         );
         let caller = extract(&*self.trace, request.metadata(), &span);
@@ -175,16 +176,20 @@ fn items(
 /// The pushes of service nodes, handed to the receiver.
 pub(super) struct GatewayHandler {
     receiver: ReceiverRef,
-    clock: Arc<dyn Clock>,
-    trace: Arc<dyn TraceContext>,
+    plan: Arc<DoorPlan>,
 }
 
 impl GatewayHandler {
-    pub(super) fn new(receiver: ReceiverRef, plan: &DoorPlan) -> Self {
-        Self {
-            receiver,
-            clock: Arc::clone(&plan.clock),
-            trace: Arc::clone(&plan.trace),
+    pub(super) fn new(receiver: ReceiverRef, plan: Arc<DoorPlan>) -> Self {
+        Self { receiver, plan }
+    }
+
+    /// Notes that a token was wrong.
+    fn was_wrong(&self, peer: SocketAddr, service: &str) {
+        self.plan.token_brake.was_wrong(peer.ip());
+        if let Some(left_out) = self.plan.refusal_lines.take() {
+            let service = cut(service);
+            tracing::warn!(%peer, service, left_out, "refused a push with a wrong token");
         }
     }
 }
@@ -194,17 +199,33 @@ impl Gateway for GatewayHandler {
     async fn push(&self, request: Request<PushRequest>) -> Result<Response<PushReply>, Status> {
         let left = time_left(&request)?;
         let span = tracing::info_span!("gen_api.gateway.push", trace_id = Empty);
-        let caller = extract(&*self.trace, request.metadata(), &span);
+        let caller = extract(&*self.plan.trace, request.metadata(), &span);
+        let peer = request.extensions().get::<Peer>().map(|peer| peer.address);
+        if peer.is_some_and(|peer| self.plan.token_brake.holds(peer.ip())) {
+            return Err(Status::unavailable(
+                "too many wrong push tokens from this address",
+            ));
+        }
         let PushRequest {
             config,
             force,
             replace,
         } = request.into_inner();
-        let config = wire::json(&config, "config")?;
+        // A long list takes its time, and the connections of all callers live on this thread.
+        let read = tokio::task::spawn_blocking(move || PushConfig::read_slice(&config)).await;
+        let read = read.map_err(|_| Status::unavailable("stopping"))?;
+        let read = read.map_err(|error| Status::invalid_argument(format!("config: {error}")))?;
+        let service = read
+            .as_ref()
+            .map_or_else(|error| &error.push.service, |push| &push.service);
+        let service = cut(service).to_owned();
         let options = PushOptions { force, replace };
-        let pushed = self.receiver.push_json(config, options);
+        let pushed = self.receiver.push_read(read, options);
         let pushed = continued(caller, pushed).instrument(span);
-        let outcome = in_time(&*self.clock, left, pushed).await?;
+        let outcome = in_time(&*self.plan.clock, left, pushed).await?;
+        if let (Err(PushError::InvalidToken), Some(peer)) = (&outcome, peer) {
+            self.was_wrong(peer, &service);
+        }
         Ok(Response::new(wire::push_reply(outcome)))
     }
 

@@ -15,7 +15,10 @@ use super::{
     guard::{DoorState, Guarded},
     handlers::{GatewayHandler, NodeHandler},
 };
-use crate::grpc::proto::{gateway_server::GatewayServer, node_server::NodeServer};
+use crate::{
+    grpc::proto::{gateway_server::GatewayServer, node_server::NodeServer},
+    log_text::printed,
+};
 
 /// How many calls one gateway may have open at a time; each stream is one for as long as it lasts.
 const CALLS_A_CONNECTION: u32 = 100_000;
@@ -29,7 +32,8 @@ pub(super) async fn serve(plan: Arc<DoorPlan>, socket: TcpListener, state: Arc<D
     let ended = EndOnDrop(Arc::clone(&state));
     let address = plan.address;
     if let Err(error) = run(plan, socket, state).await {
-        tracing::error!(%address, %error, "the gRPC server failed");
+        let error = printed(error);
+        tracing::error!(%address, error, "the gRPC server failed");
     }
     drop(ended);
 }
@@ -60,9 +64,6 @@ async fn run(
         .max_concurrent_streams(CALLS_A_CONNECTION)
         .http2_max_pending_accept_reset_streams(Some(CANCELLED_AT_ONCE))
         .layer(guarded);
-    if let Some(tls) = &plan.tls {
-        server = server.tls_config(tls.clone())?;
-    }
     let largest = plan.settings.max_message_bytes;
     let mut served = vec![""];
     let node = plan.offered.node.clone().map(|core| {
@@ -73,7 +74,7 @@ async fn run(
     });
     let gateway = plan.offered.gateway.clone().map(|receiver| {
         served.push(<GatewayServer<GatewayHandler> as NamedService>::NAME);
-        GatewayServer::new(GatewayHandler::new(receiver, &plan))
+        GatewayServer::new(GatewayHandler::new(receiver, Arc::clone(&plan)))
             .max_decoding_message_size(largest)
             .max_encoding_message_size(largest)
     });

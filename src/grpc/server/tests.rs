@@ -8,7 +8,14 @@ use actix_otp::{
 };
 
 use super::*;
-use crate::{clock::SystemClock, function::Functions, grpc::W3cTraceContext};
+use crate::{
+    clock::{ManualClock, SystemClock},
+    function::Functions,
+    grpc::{
+        W3cTraceContext,
+        proto::{FunctionName, node_client::NodeClient},
+    },
+};
 
 /// A door on any port, under a supervisor.
 struct World {
@@ -19,8 +26,13 @@ struct World {
 }
 
 async fn open() -> World {
+    let clock = Arc::new(SystemClock::new(Handle::current()));
+    open_with(GrpcSettings::default(), clock).await
+}
+
+async fn open_with(settings: GrpcSettings, clock: Arc<dyn Clock>) -> World {
     let runtime = Handle::current();
-    let settings = GrpcSettings::default().with_cluster_secret("s3cret");
+    let settings = settings.with_cluster_secret("s3cret");
     let offered = Offered {
         node: Some(NodeCore::new(Arc::new(Functions::new()), runtime.clone())),
         ..Offered::default()
@@ -31,7 +43,7 @@ async fn open() -> World {
             "127.0.0.1:0".parse().unwrap(),
             offered,
             Arc::new(W3cTraceContext::default()),
-            Arc::new(SystemClock::new(runtime.clone())),
+            clock,
             runtime,
         )
         .unwrap(),
@@ -147,6 +159,143 @@ async fn a_port_that_is_taken_is_an_error_that_names_it() {
         text.starts_with(&format!("grpc.listen: cannot listen on {taken}")),
         "{text}"
     );
+    world.tree.shutdown().await;
+    world.arbiters.stop();
+}
+
+type Caller = NodeClient<tonic::transport::Channel>;
+
+async fn caller(world: &World) -> Caller {
+    let endpoint = tonic::transport::Endpoint::from_shared(world.plan.url()).unwrap();
+    NodeClient::new(endpoint.connect().await.unwrap())
+}
+
+fn refusal() -> Result<(), String> {
+    Err("unauthenticated".to_owned())
+}
+
+/// What becomes of a call that shows this secret, or what it is told.
+async fn call(caller: &mut Caller, secret: &str) -> Result<(), String> {
+    let mut request = tonic::Request::new(FunctionName::default());
+    let shown = format!("Bearer {secret}").parse().unwrap();
+    request.metadata_mut().insert("authorization", shown);
+    let answer = caller.function_exists(request).await;
+    answer
+        .map(|_| ())
+        .map_err(|status| status.message().to_owned())
+}
+
+async fn connected(address: SocketAddr, bytes: &'static [u8]) -> TcpStream {
+    let connect = tokio::task::spawn_blocking(move || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all(bytes).unwrap();
+        stream
+    });
+    connect.await.unwrap()
+}
+
+/// Goes on when the door has so many connections.
+async fn until_open(world: &World, connections: usize) {
+    while world.plan.admission.taken() != connections {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_does_not_show_the_secret_in_time_is_closed() {
+    let clock = ManualClock::new();
+    let world = open_with(GrpcSettings::default(), Arc::new(clock.clone())).await;
+    let address = world.plan.address();
+    let mut trusted = caller(&world).await;
+    assert_eq!(call(&mut trusted, "s3cret").await, Ok(()));
+    let mut stranger = caller(&world).await;
+    let refused = call(&mut stranger, "wrong").await;
+    assert_eq!(refused, refusal());
+    let strangers = [
+        connected(address, b"").await,
+        connected(address, b"PRI * HTTP/2.0\r\n").await,
+        greeted(address).await,
+    ];
+    until_open(&world, 5).await;
+    // Each waits for its limit by now, and the trusted one no longer does.
+    while clock.sleepers() < 4 {
+        tokio::task::yield_now().await;
+    }
+    clock.advance(Duration::from_millis(9_999));
+    assert_eq!(world.plan.admission.taken(), 5);
+    clock.advance(Duration::from_millis(1));
+    for stranger in strangers {
+        ended(stranger).await;
+    }
+    until_open(&world, 1).await;
+    assert_eq!(call(&mut trusted, "s3cret").await, Ok(()));
+    world.tree.shutdown().await;
+    world.arbiters.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_gets_no_more_connections_than_the_settings_say() {
+    let settings = GrpcSettings::default().with_max_connections(10, 2);
+    let clock = Arc::new(ManualClock::new());
+    let world = open_with(settings, clock).await;
+    let address = world.plan.address();
+    let first = greeted(address).await;
+    let second = greeted(address).await;
+    ended(connected(address, b"").await).await;
+    drop(first);
+    until_open(&world, 1).await;
+    let third = greeted(address).await;
+    drop((second, third));
+    world.tree.shutdown().await;
+    world.arbiters.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_guesses_the_secret_is_slowed_down_and_who_has_shown_it_is_not() {
+    let clock = ManualClock::new();
+    let world = open_with(GrpcSettings::default(), Arc::new(clock.clone())).await;
+    let mut trusted = caller(&world).await;
+    assert_eq!(call(&mut trusted, "s3cret").await, Ok(()));
+    let mut guesser = caller(&world).await;
+    for _ in 0..20 {
+        assert_eq!(call(&mut guesser, "guess").await, refusal());
+    }
+    // Not even looked at.
+    let held = Err(guard::HELD.to_owned());
+    assert_eq!(call(&mut guesser, "guess").await, held);
+    assert_eq!(call(&mut guesser, "s3cret").await, held);
+    assert_eq!(call(&mut caller(&world).await, "s3cret").await, held);
+    assert_eq!(call(&mut trusted, "s3cret").await, Ok(()));
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(call(&mut guesser, "s3cret").await, Ok(()));
+    world.tree.shutdown().await;
+    world.arbiters.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_refused_again_and_again_is_closed() {
+    let clock = Arc::new(ManualClock::new());
+    let world = open_with(GrpcSettings::default(), clock).await;
+    let mut guesser = caller(&world).await;
+    let mut calls = 0;
+    while world.plan.admission.taken() == 1 {
+        let _ = call(&mut guesser, "guess").await;
+        calls += 1;
+    }
+    assert!(calls >= connection::MOST_REFUSED, "{calls}");
+    world.tree.shutdown().await;
+    world.arbiters.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_door_takes_every_secret_of_its_list() {
+    let settings = GrpcSettings::default().with_cluster_secrets(["older"]);
+    let world = open_with(settings, Arc::new(ManualClock::new())).await;
+    let mut caller = caller(&world).await;
+    for secret in ["s3cret", "older"] {
+        assert_eq!(call(&mut caller, secret).await, Ok(()));
+    }
+    assert_eq!(call(&mut caller, "oldest").await, refusal());
     world.tree.shutdown().await;
     world.arbiters.stop();
 }

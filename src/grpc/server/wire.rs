@@ -180,12 +180,23 @@ pub(super) fn push_reply(outcome: Result<PushOutcome, PushError>) -> PushReply {
         }),
         Err(error) => push_reply::Outcome::Refused(Refused {
             code: error.code().to_owned(),
-            reason: error.to_string(),
+            reason: limited(&error),
         }),
     };
     PushReply {
         outcome: Some(outcome),
     }
+}
+
+/// What is told of an error: a push of very many faults is not answered with all of them.
+fn limited(error: &PushError) -> String {
+    const LONGEST: usize = 64 * 1024;
+    let mut reason = error.to_string();
+    if reason.len() > LONGEST {
+        reason.truncate(reason.floor_char_boundary(LONGEST));
+        reason.push('…');
+    }
+    reason
 }
 
 pub(super) fn verify_reply(verified: Verification) -> VerifyReply {
