@@ -328,6 +328,7 @@ impl GenApi {
     /// Later requests for async, stream and none calls are refused.
     pub async fn stop(&self) {
         self.engine.root.shutdown().await;
+        self.engine.receiver.close();
         self.engine.pipeline.pool.stop();
     }
 }
@@ -343,6 +344,7 @@ impl fmt::Debug for GenApi {
 
 impl Drop for Engine {
     fn drop(&mut self) {
+        self.receiver.close();
         self.pipeline.pool.stop();
     }
 }

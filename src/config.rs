@@ -21,6 +21,7 @@ mod adopt;
 mod allowlist;
 mod db;
 mod failed;
+mod node_network;
 mod puller;
 mod pusher;
 mod receiver;
@@ -31,6 +32,13 @@ mod sweeper;
 mod table;
 mod versions;
 
+pub(crate) use self::{
+    adopt::ForeignRules,
+    puller::Pulls,
+    receiver::{Pushes, SavedPushes},
+    route::Route,
+    table::ConfigTable,
+};
 pub use self::{
     allowlist::{AllowedFunction, Allowlist},
     db::{
@@ -38,6 +46,7 @@ pub use self::{
         RejectedConfig, Update,
     },
     failed::{FailedConfig, FailedConfigs, FailedFilter, FailedOrder, FailedSource},
+    node_network::{InvalidNodeNetwork, NodeNetwork},
     puller::{
         AddServices, DeleteServices, ForcePull, GetPullerStatus, Pull, PullReport, PullResult,
         Puller, PullerRef, PullerSettings, PullerStatus, ServiceStatus,
@@ -51,12 +60,6 @@ pub use self::{
     },
     sweeper::{Sweep, Sweeper},
     table::{AddError, FunctionList, LookupError, SwitchError},
-};
-pub(crate) use self::{
-    puller::Pulls,
-    receiver::{Pushes, SavedPushes},
-    route::Route,
-    table::ConfigTable,
 };
 
 #[cfg(test)]

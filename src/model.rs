@@ -32,6 +32,7 @@ pub use fun_config::{
 };
 pub use identity::Identity;
 pub use invalid_config::{Fault, InvalidConfig};
+pub(crate) use push_config::UnreadablePush;
 pub use push_config::{PushConfig, PushToken};
 pub use push_outcome::{PushOptions, PushOutcome, SkipReason, Verification};
 pub use request::{DEFAULT_MAX_PAYLOAD_BYTES, DecodeError, Request};

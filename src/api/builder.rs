@@ -193,11 +193,12 @@ impl GenApiBuilder {
             Some(Arc::new(telemetry.clone())),
         );
         let functions = Arc::new(functions);
-        let table = Arc::new(ConfigTable::new(
+        let table = ConfigTable::new(
             Arc::clone(&functions),
             settings.security.function_allowlist.clone(),
             settings.arguments,
-        ));
+        );
+        let table = Arc::new(table.with_foreign_rules(settings.receiver.foreign_rules()));
         let callbacks = Arc::new(Callbacks::new(
             functions,
             Arc::clone(&clock),
@@ -356,7 +357,7 @@ impl GenApiBuilder {
 /// The way to service nodes that the settings describe.
 fn transport(settings: &Settings, runtime: &Handle) -> Result<Arc<dyn NodeClient>, StartApiError> {
     #[cfg(feature = "grpc")]
-    if settings.grpc.cluster_secret.is_some() {
+    if settings.grpc.secrets().next().is_some() {
         let client = crate::grpc::GrpcClient::new(&settings.grpc, runtime.clone())?;
         return Ok(Arc::new(client));
     }

@@ -1,6 +1,28 @@
 //! How a config that came from a service is made one of this gateway.
 
+use super::NodeNetwork;
 use crate::model::{FunConfig, Nodes};
+
+/// What holds for configs that come from services, beside what holds for all.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ForeignRules {
+    /// Whether they replace and remove configs of this process.
+    pub(crate) may_replace_local: bool,
+    /// Where the nodes may be that they name; anywhere where nothing is said.
+    pub(crate) node_networks: Option<Vec<NodeNetwork>>,
+}
+
+impl ForeignRules {
+    /// The first address that they may not name.
+    pub(super) fn refused<'n>(&self, nodes: &'n Nodes) -> Option<&'n str> {
+        let (Some(networks), Nodes::List(addresses)) = (&self.node_networks, nodes) else {
+            return None;
+        };
+        let is_in = |address: &str| networks.iter().any(|network| network.contains(address));
+        let mut addresses = addresses.iter().map(String::as_str);
+        addresses.find(|address| !is_in(address))
+    }
+}
 
 /// Makes a service's config fit for the table: `"0.0.0"` and an empty version mean unversioned, and `"local"` means the
 /// service's own nodes (SPEC section 2).

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::Mfa;
+use crate::model::{FunConfig, Mfa};
 
-/// The functions that configs may name. The default allows every function; a list without entries allows none.
+/// The functions that configs may name: to be called, as hooks, as permission callbacks and as resolvers. The default allows
+/// every function; a list without entries allows none.
 ///
 /// ```
 /// use gen_api::{config::{AllowedFunction, Allowlist}, model::Mfa};
@@ -49,6 +50,13 @@ impl Allowlist {
     #[must_use]
     pub fn entries(&self) -> &[AllowedFunction] {
         self.entries.as_deref().unwrap_or_default()
+    }
+
+    /// The functions that a config names and may not.
+    pub(super) fn refused<'c>(&self, config: &'c FunConfig) -> impl Iterator<Item = &'c Mfa> {
+        config
+            .named_functions()
+            .filter(|function| !self.allows(function))
     }
 
     /// Whether a config may name this function.

@@ -35,7 +35,7 @@ pub(crate) use {pushes::Pushes, saved::SavedPushes};
 
 use crate::{
     clock::Clock,
-    model::{PushConfig, PushOptions, PushOutcome, Verification},
+    model::{PushConfig, PushOptions, PushOutcome, UnreadablePush, Verification},
     owner::{Unavailable, ask},
 };
 
@@ -137,7 +137,23 @@ impl Handler<Push> for Receiver {
     type Result = AtomicResponse<Self, Result<PushOutcome, PushError>>;
 
     fn handle(&mut self, push: Push, _: &mut Self::Context) -> Self::Result {
-        self.in_turn(move |pushes| pushes.push(&push.config, push.options))
+        self.in_turn(move |pushes| pushes.push(*push.config, push.options))
+    }
+}
+
+/// A push that was read from its text, or could not be.
+#[derive(Message)]
+#[rtype(result = "Result<PushOutcome, PushError>")]
+struct PushRead {
+    read: Box<Result<PushConfig, Box<UnreadablePush>>>,
+    options: PushOptions,
+}
+
+impl Handler<PushRead> for Receiver {
+    type Result = AtomicResponse<Self, Result<PushOutcome, PushError>>;
+
+    fn handle(&mut self, push: PushRead, _: &mut Self::Context) -> Self::Result {
+        self.in_turn(move |pushes| pushes.push_read(*push.read, push.options))
     }
 }
 
@@ -198,7 +214,7 @@ impl ReceiverRef {
     /// function given, the service is also pulled from now on.
     ///
     /// # Errors
-    /// [`PushError`], judged in this order: the push itself, its token, the allowlist.
+    /// [`PushError`], judged in this order: the push itself, its token, then what its functions and nodes may be.
     pub async fn push(
         &self,
         config: PushConfig,
@@ -218,6 +234,22 @@ impl ReceiverRef {
         options: PushOptions,
     ) -> Result<PushOutcome, PushError> {
         ask(&self.actor, &*self.clock, PushJson { config, options }).await?
+    }
+
+    /// The same for a push that was read from its text.
+    #[cfg(feature = "grpc")]
+    pub(crate) async fn push_read(
+        &self,
+        read: Result<PushConfig, Box<UnreadablePush>>,
+        options: PushOptions,
+    ) -> Result<PushOutcome, PushError> {
+        let read = Box::new(read);
+        ask(&self.actor, &*self.clock, PushRead { read, options }).await?
+    }
+
+    /// Lets go of the state directory: what is pushed from now on is refused where one is set.
+    pub(crate) fn close(&self) {
+        self.pushes.close();
     }
 
     /// Whether this config version of a service is the one that was pushed last.

@@ -26,6 +26,8 @@ pub(crate) struct Route {
     pub(super) enabled: bool,
     /// Whether an operator switched it off: then a refresh leaves it off.
     pub(super) switched_off: bool,
+    /// Whether this process configured it itself; else a pull or push brought it.
+    pub(super) is_local: bool,
 }
 
 impl Route {
@@ -52,8 +54,15 @@ impl Route {
             rank,
             enabled: !config.disabled,
             switched_off: false,
+            is_local: false,
             config,
         }
+    }
+
+    /// The same route as one that this process configured itself.
+    pub(super) fn local(mut self) -> Self {
+        self.is_local = true;
+        self
     }
 
     /// The same route with the switch in another position.
@@ -69,6 +78,7 @@ impl Route {
             rank: self.rank.clone(),
             enabled,
             switched_off: !enabled,
+            is_local: self.is_local,
         }
     }
 

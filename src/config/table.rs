@@ -15,11 +15,11 @@ use hashbrown::DefaultHashBuilder;
 use parking_lot::Mutex;
 
 use self::key::{ApiKey, ApiKeyRef};
-use super::{Allowlist, Route, versions::Versions};
+use super::{Allowlist, Route, adopt::ForeignRules, versions::Versions};
 use crate::{
     arguments::Limits,
     function::Functions,
-    model::{FunConfig, InvalidConfig, Mfa, version},
+    model::{FunConfig, InvalidConfig, Mfa, Nodes, version},
 };
 
 /// Why a lookup found nothing that may be called.
@@ -41,9 +41,17 @@ pub enum AddError {
     /// The config has faults; all of them are listed.
     #[error(transparent)]
     Invalid(#[from] InvalidConfig),
-    /// The allowlist does not name its function (SPEC section 18).
+    /// The allowlist does not name a function of it: the one it calls, a hook, its permission callback or its resolver (SPEC
+    /// section 18).
     #[error("the function {0} is not on the allowlist")]
     NotAllowed(Mfa),
+    /// It came from a service, and this process has a config of its own for the same request type (setting
+    /// `receiver.may_replace_local`).
+    #[error("this gateway has a config of its own for it")]
+    Local,
+    /// It came from a service, and names a node at this address outside of the setting `receiver.node_networks`.
+    #[error("the node {0:?} is not in the networks of receiver.node_networks")]
+    NodeNotAllowed(String),
     /// The database could not be asked.
     #[error(transparent)]
     Unavailable(#[from] crate::owner::Unavailable),
@@ -80,6 +88,7 @@ pub(crate) struct ConfigTable {
     steps: AtomicU64,
     functions: Arc<Functions>,
     allowlist: Allowlist,
+    foreign: ForeignRules,
     limits: Limits,
 }
 
@@ -91,8 +100,15 @@ impl ConfigTable {
             steps: AtomicU64::new(0),
             functions,
             allowlist,
+            foreign: ForeignRules::default(),
             limits,
         }
+    }
+
+    /// Sets what holds for configs that come from services.
+    pub(crate) fn with_foreign_rules(mut self, foreign: ForeignRules) -> Self {
+        self.foreign = foreign;
+        self
     }
 
     /// The config that answers a request for this version, which may be absent (SPEC section 11).
@@ -182,10 +198,39 @@ impl ConfigTable {
     /// Everything that must hold before a config is stored. That its function is allowed comes first: no fault of the
     /// config hides a refusal.
     pub(super) fn check(&self, config: &FunConfig) -> Result<(), AddError> {
-        if !self.allowlist.allows(&config.mfa) {
-            return Err(AddError::NotAllowed(config.mfa.clone()));
+        if let Some(refused) = self.allowlist.refused(config).next() {
+            return Err(AddError::NotAllowed(refused.clone()));
         }
         Ok(config.validate(&self.limits)?)
+    }
+
+    /// Everything that must hold before a config is stored that a pull or push brought, for a service on these nodes.
+    pub(super) fn check_foreign(&self, config: &FunConfig, nodes: &Nodes) -> Result<(), AddError> {
+        self.check(config)?;
+        if config.nodes != *nodes
+            && let Some(address) = self.foreign.refused(&config.nodes)
+        {
+            return Err(AddError::NodeNotAllowed(address.to_owned()));
+        }
+        let (service, request_type) = (&config.service, &config.request_type);
+        let local = self.read(service, request_type, |versions| Ok(versions.has_local()));
+        if !self.foreign.may_replace_local && local == Ok(true) {
+            return Err(AddError::Local);
+        }
+        Ok(())
+    }
+
+    /// The first address outside of the networks that a push may name, and the resolver that it may not.
+    pub(super) fn check_nodes(&self, nodes: &Nodes) -> Result<(), AddError> {
+        match nodes {
+            Nodes::Resolver(resolver) if !self.allowlist.allows(resolver) => {
+                Err(AddError::NotAllowed(resolver.clone()))
+            }
+            nodes => match self.foreign.refused(nodes) {
+                Some(address) => Err(AddError::NodeNotAllowed(address.to_owned())),
+                None => Ok(()),
+            },
+        }
     }
 
     /// Makes a config ready for one request, without storing it: what a before hook may ask for.

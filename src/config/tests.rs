@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{
-    Allowlist, ConfigTable, FailedConfigs,
+    Allowlist, ConfigTable, FailedConfigs, ForeignRules,
     puller::{PullerSettings, Pulls},
     receiver::Pushes,
     scripted::Script,
@@ -39,11 +39,25 @@ impl World {
         token: Option<PushToken>,
         settings: PullerSettings,
     ) -> Self {
+        Self::build(allowlist, ForeignRules::default(), token, settings)
+    }
+
+    /// A gateway without a token that holds configs of services to these rules.
+    pub(super) fn with_foreign_rules(rules: ForeignRules) -> Self {
+        Self::build(Allowlist::default(), rules, None, PullerSettings::default())
+    }
+
+    fn build(
+        allowlist: Allowlist,
+        rules: ForeignRules,
+        token: Option<PushToken>,
+        settings: PullerSettings,
+    ) -> Self {
         let clock = ManualClock::new();
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
         let script = Script::default();
         let table = ConfigTable::new(Arc::new(Functions::new()), allowlist, Limits::default());
-        let table = Arc::new(table);
+        let table = Arc::new(table.with_foreign_rules(rules));
         let telemetry = Telemetry::new();
         let failed = FailedConfigs::new(Arc::clone(&shared));
         let resolver = NodeResolver::new(resolvers, Arc::clone(&shared), NodeSettings::default());

@@ -75,14 +75,14 @@ impl Versions {
     }
 
     /// As [`insert`](Self::insert), but what an operator switched off stays off.
-    pub(super) fn refresh(&mut self, route: Route) {
+    pub(super) fn refresh(&mut self, route: Arc<Route>) {
         let known = self.position(route.rank.as_ref());
         let known = known.ok().and_then(|index| self.routes.get(index));
         let route = match known {
-            Some(known) if known.switched_off => route.switched(false),
+            Some(known) if known.switched_off => Arc::new(route.switched(false)),
             _ => route,
         };
-        self.insert(Arc::new(route));
+        self.insert(route);
     }
 
     pub(super) fn remove(&mut self, version: Option<&str>) {
@@ -92,9 +92,9 @@ impl Versions {
     }
 
     /// Removes all versions but those that are to be kept, and answers how many that were.
-    pub(super) fn retain(&mut self, mut keep: impl FnMut(Option<&str>) -> bool) -> usize {
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(&Route) -> bool) -> usize {
         let before = self.routes.len();
-        self.routes.retain(|route| keep(route.version()));
+        self.routes.retain(|route| keep(route));
         before - self.routes.len()
     }
 
@@ -109,6 +109,11 @@ impl Versions {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Route>> {
         self.routes.iter()
+    }
+
+    /// Whether this process has configured one of them itself.
+    pub(super) fn has_local(&self) -> bool {
+        self.routes.iter().any(|route| route.is_local)
     }
 
     pub(super) fn is_empty(&self) -> bool {

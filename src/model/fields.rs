@@ -16,14 +16,15 @@ pub(super) struct Fields {
 impl Fields {
     pub(super) fn of(config: Value) -> Result<Self, InvalidConfig> {
         match config {
-            Value::Object(unread) => Ok(Self {
-                unread,
-                faults: Vec::new(),
-                replaced: Vec::new(),
-            }),
-            _ => Err(InvalidConfig {
-                faults: vec![Fault::new("config", "must be an object")],
-            }),
+            Value::Object(unread) => Ok(unread.into()),
+            _ => Err(Self::no_object()),
+        }
+    }
+
+    /// What is wrong with a config that has no fields.
+    pub(super) fn no_object() -> InvalidConfig {
+        InvalidConfig {
+            faults: vec![Fault::new("config", "must be an object")],
         }
     }
 
@@ -85,5 +86,15 @@ impl Fields {
         self.fault(name, reason);
         self.replaced.push(name.to_owned());
         placeholder
+    }
+}
+
+impl From<Map<String, Value>> for Fields {
+    fn from(unread: Map<String, Value>) -> Self {
+        Self {
+            unread,
+            faults: Vec::new(),
+            replaced: Vec::new(),
+        }
     }
 }

@@ -161,6 +161,19 @@ impl FunConfig {
         self.retry.map(Retry::normalize)
     }
 
+    /// Every function that the config names: the one it calls, its resolver, its permission callback and its hooks.
+    pub(crate) fn named_functions(&self) -> impl Iterator<Item = &Mfa> {
+        let resolver = match &self.nodes {
+            Nodes::Resolver(resolver) => Some(resolver),
+            Nodes::Local | Nodes::List(_) => None,
+        };
+        std::iter::once(&self.mfa)
+            .chain(resolver)
+            .chain(&self.permission_callback)
+            .chain(&self.before_execute)
+            .chain(&self.after_execute)
+    }
+
     /// How long each hook may take.
     #[must_use]
     pub fn hook_timeout(&self) -> Duration {

@@ -13,8 +13,11 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
-use serde_json::Value;
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{Error as _, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::{Map, Value};
 
 use super::{
     fields::Fields,
@@ -112,9 +115,51 @@ impl PushConfig {
     /// Where a field cannot be read, is missing or unknown: all faults at once, those that validation with default
     /// limits finds in the rest included. A function's faults are faults of `fun_configs`.
     pub fn from_value(json: Value) -> Result<Self, InvalidConfig> {
-        let mut fields = Fields::of(json)?;
+        Self::read(json).map_err(|unreadable| unreadable.invalid)
+    }
+
+    /// The same, with what could be read where the whole could not.
+    pub(crate) fn read(json: Value) -> Result<Self, Box<UnreadablePush>> {
+        match json {
+            Value::Object(fields) => Pieces::of(fields).read(),
+            _ => Err(Box::new(UnreadablePush {
+                invalid: Fields::no_object(),
+                push: Self::new("", Nodes::Local, "", []),
+                unread: Vec::new(),
+            })),
+        }
+    }
+
+    /// The same from the text of a JSON, one function after the other: a long list is never held in any other form.
+    ///
+    /// # Errors
+    /// Where it is no JSON.
+    #[cfg(any(test, feature = "grpc"))]
+    pub(crate) fn read_slice(
+        json: &[u8],
+    ) -> Result<Result<Self, Box<UnreadablePush>>, serde_json::Error> {
+        match serde_json::from_slice::<Pieces>(json) {
+            Ok(pieces) => Ok(pieces.read()),
+            // It is no JSON, or of a form that is told field by field.
+            Err(_) => serde_json::from_slice(json).map(Self::read),
+        }
+    }
+
+    fn of_fields(
+        mut fields: Fields,
+        functions: Option<FunctionList>,
+    ) -> Result<Self, Box<UnreadablePush>> {
         let pull = PullFields::read(&mut fields);
-        let functions = read_fun_configs(&mut fields);
+        let FunctionList { read, unread } = functions.unwrap_or_else(|| {
+            // It is missing or no list, which is a fault.
+            fields.required::<Vec<Value>>("fun_configs", Vec::new());
+            FunctionList::default()
+        });
+        for function in &unread {
+            for fault in &function.invalid.faults {
+                fields.fault("fun_configs", format!("[{}] {fault}", function.index));
+            }
+        }
         let mut config = Self {
             service: fields.required("service", String::new()),
             nodes: fields.required("nodes", Nodes::Local),
@@ -129,12 +174,19 @@ impl PushConfig {
             prune: pull.prune,
             push_token: fields.optional("push_token", None),
         };
-        fields.finish(|| {
-            let readable = functions.iter().map(Option::as_ref);
+        let judged = fields.finish(|| {
+            let readable = read.iter().map(Option::as_ref);
             config.faults(readable, &Limits::default())
-        })?;
-        config.fun_configs = functions.into_iter().flatten().collect();
-        Ok(config)
+        });
+        config.fun_configs = read.into_iter().flatten().collect();
+        match judged {
+            Ok(()) => Ok(config),
+            Err(invalid) => Err(Box::new(UnreadablePush {
+                invalid,
+                push: config,
+                unread,
+            })),
+        }
     }
 
     /// Whether the push may be stored, its token aside. Defaults of arguments are held to these limits.
@@ -220,20 +272,131 @@ impl<'de> Deserialize<'de> for PushConfig {
     }
 }
 
-/// The functions in their order; those that cannot be read are faults of `fun_configs` and leave a gap.
-fn read_fun_configs(fields: &mut Fields) -> Vec<Option<FunConfig>> {
-    let items: Vec<Value> = fields.required("fun_configs", Vec::new());
-    let read = items.into_iter().enumerate().map(|(index, item)| {
-        let faults = match FunConfig::from_value(item) {
-            Ok(function) => return Some(function),
-            Err(error) => error.faults,
+/// A push that cannot be read as a whole.
+#[derive(Debug)]
+pub(crate) struct UnreadablePush {
+    pub(crate) invalid: InvalidConfig,
+    /// What of it can be read; what cannot is left out or empty.
+    pub(crate) push: PushConfig,
+    /// Its functions that cannot be read.
+    pub(crate) unread: Vec<UnreadFunction>,
+}
+
+/// A function of a push that cannot be read, with the names that it gives itself.
+#[derive(Debug)]
+pub(crate) struct UnreadFunction {
+    index: usize,
+    pub(crate) service: Option<String>,
+    pub(crate) request_type: Option<String>,
+    pub(crate) version: Option<String>,
+    pub(crate) invalid: InvalidConfig,
+}
+
+/// The fields of a push, of which the functions are read already.
+#[derive(Default)]
+struct Pieces {
+    fields: Map<String, Value>,
+    functions: Option<FunctionList>,
+}
+
+/// The functions in their order; those that cannot be read leave a gap.
+#[derive(Default)]
+struct FunctionList {
+    read: Vec<Option<FunConfig>>,
+    unread: Vec<UnreadFunction>,
+}
+
+impl Pieces {
+    fn of(mut fields: Map<String, Value>) -> Self {
+        let functions = match fields.remove(FUN_CONFIGS) {
+            Some(Value::Array(items)) => {
+                let mut list = FunctionList::default();
+                items.into_iter().for_each(|item| list.add(item));
+                Some(list)
+            }
+            Some(other) => {
+                fields.insert(FUN_CONFIGS.to_owned(), other);
+                None
+            }
+            None => None,
         };
-        for fault in faults {
-            fields.fault("fun_configs", format!("[{index}] {fault}"));
+        Self { fields, functions }
+    }
+
+    fn read(self) -> Result<PushConfig, Box<UnreadablePush>> {
+        PushConfig::of_fields(self.fields.into(), self.functions)
+    }
+}
+
+const FUN_CONFIGS: &str = "fun_configs";
+
+impl FunctionList {
+    fn add(&mut self, item: Value) {
+        let text = |name: &str| item.get(name).and_then(Value::as_str).map(str::to_owned);
+        let names = [text("service"), text("request_type"), text("version")];
+        match FunConfig::from_value(item) {
+            Ok(function) => self.read.push(Some(function)),
+            Err(invalid) => {
+                let [service, request_type, version] = names;
+                self.unread.push(UnreadFunction {
+                    index: self.read.len(),
+                    service,
+                    request_type,
+                    version,
+                    invalid,
+                });
+                self.read.push(None);
+            }
         }
-        None
-    });
-    read.collect()
+    }
+}
+
+impl<'de> Deserialize<'de> for Pieces {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Pieces;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pieces, A::Error> {
+                let mut pieces = Pieces::default();
+                while let Some(name) = map.next_key::<String>()? {
+                    if name == FUN_CONFIGS {
+                        pieces.functions = Some(map.next_value()?);
+                    } else {
+                        pieces.fields.insert(name, map.next_value()?);
+                    }
+                }
+                Ok(pieces)
+            }
+        }
+        deserializer.deserialize_map(Reader)
+    }
+}
+
+impl<'de> Deserialize<'de> for FunctionList {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = FunctionList;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<FunctionList, A::Error> {
+                let mut list = FunctionList::default();
+                while let Some(item) = items.next_element()? {
+                    list.add(item);
+                }
+                Ok(list)
+            }
+        }
+        deserializer.deserialize_seq(Reader)
+    }
 }
 
 /// The secret that entitles a service node to push. It is written to JSON, never to logs: `Debug` hides it.

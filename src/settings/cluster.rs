@@ -4,7 +4,10 @@ use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{config, model::ServiceConfig};
+use crate::{
+    config::{self, ForeignRules, NodeNetwork},
+    model::ServiceConfig,
+};
 
 /// The puller (SPEC section 12).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,8 +48,15 @@ impl Default for PullerSettings {
 #[non_exhaustive]
 pub struct ReceiverSettings {
     /// The directory in which accepted pushes are kept, so that they survive a restart; it is made where it is missing, and
-    /// belongs to one engine at a time. Not empty; by default nothing is kept.
+    /// belongs to one engine at a time: a second one does not start. Not empty; by default nothing is kept.
     pub state_directory: Option<PathBuf>,
+    /// Whether pushes and pulls replace and remove configs that this process added itself, in code or at runtime; false by
+    /// default. Then a push is refused that names a request type of which this process has a config, whatever its version, and
+    /// a pull leaves that out.
+    pub may_replace_local: bool,
+    /// The networks and schemes of the nodes that a push may name, and a list that was pulled; left out, the default: all, and
+    /// empty: none. The nodes of `puller.services` may be anywhere.
+    pub node_networks: Option<Vec<NodeNetwork>>,
 }
 
 impl ReceiverSettings {
@@ -55,5 +65,27 @@ impl ReceiverSettings {
     pub fn with_state_directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.state_directory = Some(directory.into());
         self
+    }
+
+    /// Lets pushes and pulls replace and remove configs that this process added itself.
+    #[must_use]
+    pub fn with_may_replace_local(mut self) -> Self {
+        self.may_replace_local = true;
+        self
+    }
+
+    /// Sets where the nodes may be that a push names.
+    #[must_use]
+    pub fn with_node_networks(mut self, networks: impl IntoIterator<Item = NodeNetwork>) -> Self {
+        self.node_networks = Some(networks.into_iter().collect());
+        self
+    }
+
+    /// What of this the configs are held to.
+    pub(crate) fn foreign_rules(&self) -> ForeignRules {
+        ForeignRules {
+            may_replace_local: self.may_replace_local,
+            node_networks: self.node_networks.clone(),
+        }
     }
 }

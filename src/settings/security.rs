@@ -13,7 +13,7 @@ pub struct SecuritySettings {
     pub detail_error: bool,
     /// The secret that a service node needs for a push (SPEC section 13). Not empty; by default none is asked for.
     pub push_token: Option<PushToken>,
-    /// The functions that configs may name; all by default.
+    /// The functions that configs may name, to be called and as hooks, permission callbacks and resolvers; all by default.
     pub function_allowlist: Allowlist,
     /// What may be changed at runtime through remote or web doors; nothing by default.
     pub admin_actions: Vec<AdminAction>,

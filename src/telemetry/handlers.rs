@@ -51,7 +51,7 @@ impl Drop for Attached {
         let handler = mem::replace(&mut self.handler, Box::new(|_| {}));
         if let Err(panic) = catch_panic(|| drop(handler)) {
             tracing::error!(
-                handler = %self.info.id,
+                handler = crate::log_text::printed(&self.info.id),
                 panic = panic.text(),
                 "a telemetry handler panicked while it was dropped"
             );

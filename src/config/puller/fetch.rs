@@ -109,8 +109,16 @@ impl Fetcher {
                 Ok(Value::Null) => {}
                 Ok(version) => return Some(version),
                 Err(error) => {
-                    let service = &service.service;
-                    tracing::warn!(service, %node, %error, "a version check failed");
+                    let (service, node) = (
+                        crate::log_text::cut(&service.service),
+                        crate::log_text::cut(node.as_str()),
+                    );
+                    tracing::warn!(
+                        service,
+                        node,
+                        error = crate::log_text::printed(&error),
+                        "a version check failed"
+                    );
                 }
             }
         }
@@ -132,7 +140,16 @@ impl Fetcher {
                 Ok(_) => format!("{function} answered no list"),
                 Err(error) => error.to_string(),
             };
-            tracing::warn!(service = service.service, %node, reason, "a pull of a node failed");
+            let (shown, at) = (
+                crate::log_text::cut(&service.service),
+                crate::log_text::cut(node.as_str()),
+            );
+            tracing::warn!(
+                service = shown,
+                node = at,
+                reason = crate::log_text::cut(&reason),
+                "a pull of a node failed"
+            );
             reasons.push(format!("{node}: {reason}"));
         }
         Err(reasons.join("; "))
@@ -197,7 +214,7 @@ impl Fetcher {
         let config = FunConfig::from_value(item.clone());
         let config = config.map_err(|error| reasons(&error.into()))?;
         let config = adopt(config, &service.nodes);
-        let checked = self.table.check(&config);
+        let checked = self.table.check_foreign(&config, &service.nodes);
         checked.map_err(|error| reasons(&error))?;
         Ok(config)
     }
@@ -245,7 +262,16 @@ fn of_service(mut item: Value, service: &str, node: &Address) -> Value {
         let named = fields.insert("service".to_owned(), service.into());
         if named.as_ref().and_then(Value::as_str) != Some(service) {
             let request_type = fields.get("request_type").and_then(Value::as_str);
-            tracing::warn!(service, %node, request_type, "corrected the service of a function");
+            let (service, node) = (
+                crate::log_text::cut(service),
+                crate::log_text::cut(node.as_str()),
+            );
+            tracing::warn!(
+                service,
+                node,
+                request_type = request_type.map(crate::log_text::cut),
+                "corrected the service of a function"
+            );
         }
     }
     item

@@ -498,3 +498,39 @@ async fn a_round_that_is_dropped_leaves_the_way_free_for_the_next() {
     world.script.release();
     assert_eq!(pull(&world).await, pulled(1, 0, 0));
 }
+
+#[tokio::test]
+async fn the_allowlist_judges_every_function_that_a_pulled_list_names() {
+    let allowlist = serde_json::from_value::<Allowlist>(json!(["Users"])).unwrap();
+    let world = World::new(allowlist, None, PullerSettings::default());
+    world.pulls.add(vec![service()]).unwrap();
+    let wipe = || Some(Mfa::new("Disks", "wipe"));
+    let [mut before, mut after, mut judged, mut resolved] =
+        ["before", "after", "judged", "resolved"].map(|name| function(name, "1.0.0"));
+    before.before_execute = wipe();
+    after.after_execute = wipe();
+    judged.permission_callback = wipe();
+    resolved.nodes = Nodes::Resolver(Mfa::new("Disks", "wipe"));
+    let list = [before, after, judged, resolved, function("get", "1.0.0")];
+    world.script.set_json("n1", offers("v1", &list));
+    assert_eq!(pull(&world).await, pulled(1, 4, 0));
+    assert!(found(&world, "get", "1.0.0").is_ok());
+}
+
+#[tokio::test]
+async fn what_the_gateway_configured_itself_is_neither_replaced_nor_removed_by_a_pull() {
+    let world = world(service().with_prune());
+    let own = function("own", "1.0.0");
+    world.table.store(own.clone());
+    world.table.store(function("unlisted", "1.0.0"));
+    let list = [
+        function("own", "1.0.0"),
+        function("own", "2.0.0"),
+        function("get", "1.0.0"),
+    ];
+    world.script.set_json("n1", offers("v1", &list));
+    assert_eq!(pull(&world).await, pulled(1, 2, 0));
+    assert_eq!(found(&world, "own", "1.0.0"), Ok(own));
+    assert!(found(&world, "own", "2.0.0").is_err());
+    assert!(found(&world, "unlisted", "1.0.0").is_ok());
+}

@@ -19,9 +19,10 @@ use crate::{
         puller::Pulls,
         receiver::saved::{Loaded, SavedPush, SavedPushes},
     },
+    log_text::{cut, printed},
     model::{
-        FunConfig, InvalidConfig, Mfa, Nodes, PushConfig, PushOptions, PushOutcome, PushToken,
-        SkipReason, Verification,
+        Fault, FunConfig, InvalidConfig, Mfa, Nodes, PushConfig, PushOptions, PushOutcome,
+        PushToken, SkipReason, UnreadablePush, Verification,
     },
     telemetry::{ConfigEvent, Family, Reason, Telemetry},
 };
@@ -39,6 +40,12 @@ pub enum PushError {
     /// The allowlist does not name these functions (SPEC section 18).
     #[error("functions are not on the allowlist: {}", names(.0))]
     NotAllowed(Vec<Mfa>),
+    /// The gateway has configs of its own for these request types (setting `receiver.may_replace_local`).
+    #[error("this gateway has configs of its own for: {}", .0.join(", "))]
+    Local(Vec<String>),
+    /// These nodes are not in the networks of the setting `receiver.node_networks`.
+    #[error("nodes are not in the networks of receiver.node_networks: {}", .0.join(", "))]
+    NodesNotAllowed(Vec<String>),
     /// It could not be kept for a restart, so it was not stored either (setting `receiver.state_directory`).
     #[error("the push could not be saved: {0}")]
     NotSaved(std::io::ErrorKind),
@@ -48,13 +55,16 @@ pub enum PushError {
 }
 
 impl PushError {
-    /// The stable name of the refusal: `validation_failed`, `invalid_push_token`, `mfa_not_allowed` or `unavailable`.
+    /// The stable name of the refusal: `validation_failed`, `invalid_push_token`, `mfa_not_allowed`, `local_config`,
+    /// `node_not_allowed` or `unavailable`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
             Self::Invalid(_) => "validation_failed",
             Self::InvalidToken => "invalid_push_token",
             Self::NotAllowed(_) => "mfa_not_allowed",
+            Self::Local(_) => "local_config",
+            Self::NodesNotAllowed(_) => "node_not_allowed",
             Self::NotSaved(_) | Self::Unavailable(_) => "unavailable",
         }
     }
@@ -141,17 +151,24 @@ impl Pushes {
     /// Stores what was accepted before a restart. What may not be stored any more is noted, and the rest serves.
     fn restore(&self, push: SavedPush) {
         let mut functions = push.fun_configs;
+        let nodes = &push.nodes;
+        if let Err(error) = self.table.check_nodes(nodes) {
+            functions
+                .iter()
+                .for_each(|one| self.note(one, reasons(&error)));
+            return;
+        }
         functions.retain(|function| {
-            let checked = self.table.check(function);
+            let checked = self.table.check_foreign(function, nodes);
             if let Err(error) = &checked {
                 self.note(function, reasons(error));
             }
             checked.is_ok()
         });
         self.table.refresh(&push.service, functions, None);
-        let is_pulled = push
-            .pull
-            .is_some_and(|pull| self.pulls.add(vec![pull]).is_ok());
+        let pull = push.pull;
+        let pull = pull.filter(|pull| self.table.check_nodes(&pull.nodes).is_ok());
+        let is_pulled = pull.is_some_and(|pull| self.pulls.add(vec![pull]).is_ok());
         let pushed = PushedService {
             config_version: push.config_version,
             nodes: push.nodes,
@@ -159,7 +176,8 @@ impl Pushes {
             is_pulled,
         };
         let service = push.service;
-        tracing::info!(service, version = pushed.config_version, "restored a push");
+        let version = cut(&pushed.config_version);
+        tracing::info!(service = cut(&service), version, "restored a push");
         self.services.lock().insert(service, pushed);
     }
 
@@ -169,31 +187,39 @@ impl Pushes {
         json: Value,
         options: PushOptions,
     ) -> Result<PushOutcome, PushError> {
-        match PushConfig::from_value(json.clone()) {
-            Ok(config) => self.push(&config, options),
-            Err(invalid) => {
-                let token = json.get("push_token").and_then(Value::as_str);
-                if self.may_push(token) {
-                    self.note_unreadable(&json);
-                }
-                let text = |name: &str| json.get(name).and_then(Value::as_str).unwrap_or_default();
-                let error = invalid.into();
-                self.tell(text("service"), text("config_version"), Err(&error));
-                Err(error)
-            }
+        self.push_read(PushConfig::read(json), options)
+    }
+
+    /// Takes a push that was read, or could not be.
+    pub(crate) fn push_read(
+        &self,
+        read: Result<PushConfig, Box<UnreadablePush>>,
+        options: PushOptions,
+    ) -> Result<PushOutcome, PushError> {
+        let unreadable = match read {
+            Ok(config) => return self.push(config, options),
+            Err(unreadable) => *unreadable,
+        };
+        let push = &unreadable.push;
+        if self.may_push(push.push_token.as_ref()) {
+            self.note_unreadable(&unreadable);
         }
+        let error = unreadable.invalid.into();
+        self.tell(&push.service, &push.config_version, Err(&error));
+        Err(error)
     }
 
     /// Takes a push: judges it, and stores it or nothing.
     pub(crate) fn push(
         &self,
-        config: &PushConfig,
+        config: PushConfig,
         options: PushOptions,
     ) -> Result<PushOutcome, PushError> {
+        let (service, version) = (config.service.clone(), config.config_version.clone());
         let taken = self.take(config, options);
         let stored = taken.as_ref().map(|(_, stored)| *stored);
         // Not while the services are locked: a handler may ask for them.
-        self.tell(&config.service, &config.config_version, stored);
+        self.tell(&service, &version, stored);
         taken.map(|(outcome, _)| outcome)
     }
 
@@ -209,24 +235,20 @@ impl Pushes {
     /// Also answers how many functions were stored.
     fn take(
         &self,
-        config: &PushConfig,
+        mut config: PushConfig,
         options: PushOptions,
     ) -> Result<(PushOutcome, usize), PushError> {
-        let may_push = self.may_push(config.push_token.as_ref().map(PushToken::expose));
+        let may_push = self.may_push(config.push_token.as_ref());
         if let Err(invalid) = config.validate(self.table.limits()) {
             // What a stranger sends leaves no trace.
             if may_push {
                 for function in &config.fun_configs {
-                    self.note_faults(config, function);
+                    self.note_faults(&config, function);
                 }
             }
             return Err(invalid.into());
         }
         if !may_push {
-            tracing::warn!(
-                service = config.service,
-                "refused a push with a wrong token"
-            );
             return Err(PushError::InvalidToken);
         }
         let _turn = self.turn.lock();
@@ -237,21 +259,21 @@ impl Pushes {
         if is_stored && !options.force {
             return Ok((PushOutcome::Skipped(SkipReason::VersionMatches), 0));
         }
-        let functions = self.check(config)?;
+        let functions = std::mem::take(&mut config.fun_configs);
+        let functions = self.check(&config, functions)?;
         let count = functions.len();
-        self.save(config, &functions, options)?;
+        self.save(&config, &functions, options)?;
         self.store(&config.service, functions, options);
         let was_pulled = stored.is_some_and(|known| known.is_pulled);
         let pushed = PushedService {
             config_version: config.config_version.clone(),
             nodes: config.nodes.clone(),
             functions: count,
-            is_pulled: self.join_puller(config) || was_pulled,
+            is_pulled: self.join_puller(&config) || was_pulled,
         };
-        let stored = config.service.clone();
-        self.services.lock().insert(stored, pushed);
-        let (service, version) = (&config.service, &config.config_version);
+        let (service, version) = (cut(&config.service), cut(&config.config_version));
         tracing::info!(service, version, count, "accepted a push");
+        self.services.lock().insert(config.service, pushed);
         Ok((PushOutcome::Accepted, count))
     }
 
@@ -267,7 +289,12 @@ impl Pushes {
     pub(crate) fn delete(&self, service: &str) {
         let _turn = self.turn.lock();
         if let Some(Err(error)) = self.saved.as_ref().map(|saved| saved.delete(service)) {
-            tracing::error!(service, %error, "a saved push could not be deleted and will be back after a restart");
+            let (service, error) = (cut(service), printed(error));
+            tracing::error!(
+                service,
+                error,
+                "a saved push could not be deleted and will be back after a restart"
+            );
         }
         let deleted = self.services.lock().remove(service);
         if deleted.is_some_and(|known| known.is_pulled) {
@@ -280,35 +307,33 @@ impl Pushes {
     }
 
     /// Whether a push with this token may be stored; the comparison takes as long for a wrong one as for the right one.
-    fn may_push(&self, token: Option<&str>) -> bool {
+    fn may_push(&self, token: Option<&PushToken>) -> bool {
         let Some(expected) = &self.token else {
             return true;
         };
-        let token = token.unwrap_or_default().as_bytes();
+        let token = token.map_or("", PushToken::expose).as_bytes();
         expected.expose().as_bytes().ct_eq(token).into()
     }
 
     /// The functions as they are stored, if all of them may be.
-    fn check(&self, config: &PushConfig) -> Result<Vec<FunConfig>, PushError> {
-        let adopted = config.fun_configs.iter().cloned();
-        let adopted: Vec<FunConfig> = adopted.map(|one| adopt(one, &config.nodes)).collect();
-        let (mut faults, mut forbidden) = (Vec::new(), Vec::new());
+    fn check(
+        &self,
+        config: &PushConfig,
+        functions: Vec<FunConfig>,
+    ) -> Result<Vec<FunConfig>, PushError> {
+        let nodes = &config.nodes;
+        let adopted: Vec<FunConfig> = functions.into_iter().map(|one| adopt(one, nodes)).collect();
+        let mut refused = Refusals::default();
+        if let Err(error) = self.table.check_nodes(nodes) {
+            refused.add(error, "")?;
+        }
         for function in &adopted {
-            let Err(error) = self.table.check(function) else {
-                continue;
-            };
-            self.note(function, reasons(&error));
-            match error {
-                AddError::Invalid(invalid) => faults.extend(invalid.faults),
-                AddError::NotAllowed(function) => forbidden.push(function),
-                AddError::Unavailable(unavailable) => return Err(unavailable.into()),
+            if let Err(error) = self.table.check_foreign(function, nodes) {
+                self.note(function, reasons(&error));
+                refused.add(error, &function.request_type)?;
             }
         }
-        InvalidConfig::unless_empty(faults)?;
-        if !forbidden.is_empty() {
-            return Err(PushError::NotAllowed(forbidden));
-        }
-        Ok(adopted)
+        refused.into_result().map(|()| adopted)
     }
 
     /// Keeps what is about to be stored; where that fails, nothing may be stored.
@@ -323,12 +348,21 @@ impl Pushes {
         };
         let written = saved.save(&self.table, config, functions, options.replace);
         written.map_err(|error| {
-            tracing::error!(service = config.service, %error, "a push could not be saved");
+            let service = cut(&config.service);
+            tracing::error!(
+                service,
+                error = printed(&error),
+                "a push could not be saved"
+            );
             PushError::NotSaved(error.kind())
         })
     }
 
     fn store(&self, service: &str, functions: Vec<FunConfig>, options: PushOptions) {
+        if !options.replace {
+            self.table.refresh(service, functions, None);
+            return;
+        }
         let listed = functions.iter();
         let listed: HashSet<(String, Option<String>)> = listed
             .map(|one| (one.request_type.clone(), one.version.clone()))
@@ -336,8 +370,7 @@ impl Pushes {
         let is_listed = |request_type: &str, version: Option<&str>| {
             listed.contains(&(request_type.to_owned(), version.map(str::to_owned)))
         };
-        let keep = options.replace.then_some(&is_listed as _);
-        self.table.refresh(service, functions, keep);
+        self.table.refresh(service, functions, Some(&is_listed));
     }
 
     /// Lets the service be pulled too, where the push says how.
@@ -369,20 +402,65 @@ impl Pushes {
     }
 
     /// Notes the functions of a push that cannot be read as a whole.
-    fn note_unreadable(&self, json: &Value) {
-        let items = json.get("fun_configs").and_then(Value::as_array);
-        let service = json.get("service").and_then(Value::as_str);
-        let whole = PushConfig::new(service.unwrap_or_default(), Nodes::Local, "", []);
-        for item in items.into_iter().flatten() {
-            match FunConfig::from_value(item.clone()) {
-                Ok(function) => self.note_faults(&whole, &function),
-                Err(invalid) => {
-                    let reasons = reasons(&invalid.into());
-                    let refused = Refused::of_json(item, FailedSource::Push, reasons);
-                    self.failed.note(refused);
-                }
-            }
+    fn note_unreadable(&self, unreadable: &UnreadablePush) {
+        for function in &unreadable.push.fun_configs {
+            self.note_faults(&unreadable.push, function);
         }
+        for function in &unreadable.unread {
+            let faults = &function.invalid.faults;
+            self.failed.note(Refused {
+                service: function.service.as_deref(),
+                request_type: function.request_type.as_deref(),
+                version: function.version.as_deref(),
+                source: FailedSource::Push,
+                node: None,
+                reasons: faults.iter().map(Fault::to_string).collect(),
+            });
+        }
+    }
+
+    /// Lets go of the state directory.
+    pub(super) fn close(&self) {
+        if let Some(saved) = &self.saved {
+            saved.close();
+        }
+    }
+}
+
+/// Why the functions of a push may not be stored, by kind.
+#[derive(Default)]
+struct Refusals {
+    faults: Vec<Fault>,
+    functions: Vec<Mfa>,
+    nodes: Vec<String>,
+    local: Vec<String>,
+}
+
+impl Refusals {
+    /// Adds why a function of this request type may not be stored.
+    fn add(&mut self, error: AddError, request_type: &str) -> Result<(), PushError> {
+        match error {
+            AddError::Invalid(invalid) => self.faults.extend(invalid.faults),
+            AddError::NotAllowed(function) => self.functions.push(function),
+            AddError::NodeNotAllowed(address) => self.nodes.push(address),
+            AddError::Local => self.local.push(request_type.to_owned()),
+            AddError::Unavailable(unavailable) => return Err(unavailable.into()),
+        }
+        Ok(())
+    }
+
+    fn into_result(self) -> Result<(), PushError> {
+        InvalidConfig::unless_empty(self.faults)?;
+        if !self.functions.is_empty() {
+            return Err(PushError::NotAllowed(self.functions));
+        }
+        if !self.nodes.is_empty() {
+            return Err(PushError::NodesNotAllowed(self.nodes));
+        }
+        if !self.local.is_empty() {
+            return Err(PushError::Local(self.local));
+        }
+        Ok(())
     }
 }
 

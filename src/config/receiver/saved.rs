@@ -6,13 +6,17 @@
 mod format;
 
 use std::{
+    borrow::Borrow,
     collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     hash::Hasher,
     io::{self, Write},
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use parking_lot::Mutex;
@@ -21,8 +25,9 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 pub(super) use self::format::SavedPush;
 use self::format::Unusable;
 use crate::{
-    config::ConfigTable,
-    model::{FunConfig, PushConfig, ServiceConfig},
+    config::{ConfigTable, Route},
+    log_text::{cut, printed},
+    model::{FunConfig, Nodes, PushConfig, ServiceConfig},
 };
 
 /// The ending of the files.
@@ -30,6 +35,9 @@ const ENDING: &str = ".push";
 
 /// How the names of files begin that are being written.
 const TEMPORARY: &str = ".writing-";
+
+/// The file that whoever uses the directory has locked.
+const LOCK: &str = ".lock";
 
 /// The longest part of a service's name that a file's name repeats, in bytes; file systems end at 255.
 const NAME_BYTES: usize = 120;
@@ -43,14 +51,20 @@ type Name = (String, Option<String>);
 /// are both kept, and what an operator deleted since the last push is in the file until the next one.
 pub(crate) struct SavedPushes {
     directory: PathBuf,
+    /// Locked for as long as this engine uses the directory; `None` after its end.
+    lock: Mutex<Option<File>>,
     /// What the file of each service holds.
     kept: Mutex<BTreeMap<String, Kept>>,
     /// Tells temporary files of this process apart.
     written: AtomicU64,
 }
 
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Kept {
+    config_version: String,
+    nodes: Nodes,
+    /// How many functions the last push held.
+    pushed: usize,
     functions: BTreeSet<Name>,
     pull: Option<ServiceConfig>,
 }
@@ -73,11 +87,12 @@ impl SavedPushes {
     /// Keeps pushes in this directory, which is made where it is missing. Looks whether files can be written there.
     ///
     /// # Errors
-    /// What the operating system said.
+    /// What the operating system said, and that another engine uses the directory.
     pub(crate) fn open(directory: impl Into<PathBuf>) -> io::Result<Self> {
         let directory = directory.into();
         fs::create_dir_all(&directory)?;
         let saved = Self {
+            lock: Mutex::new(Some(lock(&directory)?)),
             directory,
             kept: Mutex::default(),
             written: AtomicU64::new(0),
@@ -85,8 +100,11 @@ impl SavedPushes {
         for entry in fs::read_dir(&saved.directory)? {
             let entry = entry?;
             // Whoever wrote it did not finish, and nobody else will.
-            if starts_with(&entry.file_name(), TEMPORARY) {
-                fs::remove_file(entry.path())?;
+            if starts_with(&entry.file_name(), TEMPORARY)
+                && let Err(error) = fs::remove_file(entry.path())
+            {
+                let (path, error) = (printed(entry.path().display()), printed(error));
+                tracing::warn!(path, error, "cannot remove what was left of a push");
             }
         }
         let probe = saved.temporary();
@@ -117,7 +135,12 @@ impl SavedPushes {
                 Err(reason) => {
                     let reason = reason.to_string();
                     let path = set_aside(path);
-                    tracing::error!(path = %path.display(), reason, "set a saved push aside");
+                    let (shown, reason_shown) = (printed(path.display()), cut(&reason));
+                    tracing::error!(
+                        path = shown,
+                        reason = reason_shown,
+                        "set a saved push aside"
+                    );
                     loaded.rejected.push(Rejected { path, reason });
                 }
             }
@@ -135,43 +158,82 @@ impl SavedPushes {
         replace: bool,
     ) -> io::Result<()> {
         let before = self.kept.lock().get(&push.service).cloned();
-        let before = before.unwrap_or_default();
-        let mut all: BTreeMap<Name, FunConfig> = BTreeMap::new();
-        if !replace {
-            for (request_type, version) in &before.functions {
-                let route = table.exact(&push.service, request_type, version.as_deref());
-                if let Ok(route) = route {
-                    let name = (request_type.clone(), version.clone());
-                    all.insert(name, route.config.clone());
-                }
-            }
-        }
-        all.extend(functions.iter().map(|one| (name_of(one), one.clone())));
+        let stored = match &before {
+            Some(before) if !replace => before.stored(table, &push.service),
+            _ => Vec::new(),
+        };
+        let mut all: BTreeMap<Name, &FunConfig> = BTreeMap::new();
+        all.extend(
+            stored
+                .iter()
+                .map(|route| (name_of(&route.config), &route.config)),
+        );
+        all.extend(functions.iter().map(|one| (name_of(one), one)));
         let saved = SavedPush {
             service: push.service.clone(),
             config_version: push.config_version.clone(),
             nodes: push.nodes.clone(),
             functions: functions.len(),
-            pull: push.service_config().or(before.pull),
+            pull: push
+                .service_config()
+                .or(before.and_then(|before| before.pull)),
             fun_configs: all.into_values().collect(),
         };
-        self.write(&saved)?;
+        self.write(table, &saved)?;
         self.kept
             .lock()
             .insert(push.service.clone(), Kept::of(&saved));
         Ok(())
     }
 
+    /// Lets go of the directory, so that another engine can have it.
+    pub(super) fn close(&self) {
+        self.lock.lock().take();
+    }
+
     /// Forgets a service.
     pub(super) fn delete(&self, service: &str) -> io::Result<()> {
         self.kept.lock().remove(service);
         match fs::remove_file(self.directory.join(file_name(service))) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => sync_directory(&self.directory),
+            Ok(()) => sync_directory(&self.directory),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
         }
     }
 
-    fn write(&self, push: &SavedPush) -> io::Result<()> {
+    /// Writes the file of a service. Where somebody has deleted the directory, it is made again with all that it held.
+    fn write(&self, table: &ConfigTable, push: &SavedPush<&FunConfig>) -> io::Result<()> {
+        let mut lock = self.lock.lock();
+        if lock.is_none() {
+            return Err(io::Error::other("the engine has ended"));
+        }
+        match self.write_file(push) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            written => return written,
+        }
+        let directory = printed(self.directory.display());
+        tracing::warn!(
+            directory,
+            "the state directory was deleted and is made again"
+        );
+        fs::create_dir_all(&self.directory)?;
+        *lock = Some(self::lock(&self.directory)?);
+        let kept = self.kept.lock().clone();
+        for (service, kept) in kept.iter().filter(|(service, _)| **service != push.service) {
+            let stored = kept.stored(table, service);
+            self.write_file(&SavedPush {
+                service: service.clone(),
+                config_version: kept.config_version.clone(),
+                nodes: kept.nodes.clone(),
+                functions: kept.pushed,
+                pull: kept.pull.clone(),
+                fun_configs: stored.iter().map(|route| &route.config).collect(),
+            })?;
+        }
+        self.write_file(push)
+    }
+
+    fn write_file(&self, push: &SavedPush<&FunConfig>) -> io::Result<()> {
         let bytes = push.to_bytes()?;
         let temporary = self.temporary();
         let written = write_durably(&temporary, &bytes)
@@ -194,11 +256,46 @@ impl SavedPushes {
 }
 
 impl Kept {
-    fn of(push: &SavedPush) -> Self {
+    fn of<F: Borrow<FunConfig>>(push: &SavedPush<F>) -> Self {
+        let functions = push.fun_configs.iter();
         Self {
-            functions: push.fun_configs.iter().map(name_of).collect(),
+            config_version: push.config_version.clone(),
+            nodes: push.nodes.clone(),
+            pushed: push.functions,
+            functions: functions.map(|one| name_of(one.borrow())).collect(),
             pull: push.pull.clone(),
         }
+    }
+
+    /// What of it is still in the table.
+    fn stored(&self, table: &ConfigTable, service: &str) -> Vec<Arc<Route>> {
+        let names = self.functions.iter();
+        let found = names.filter_map(|(request_type, version)| {
+            table.exact(service, request_type, version.as_deref()).ok()
+        });
+        found.collect()
+    }
+}
+
+/// Locks a directory for one engine.
+fn lock(directory: &Path) -> io::Result<File> {
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(directory.join(LOCK))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(io::Error::new(
+            io::ErrorKind::ResourceBusy,
+            "another engine uses it; each needs a directory of its own",
+        )),
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
+            let directory = printed(directory.display());
+            tracing::warn!(directory, "the state directory cannot be locked there");
+            Ok(file)
+        }
+        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 
@@ -244,7 +341,8 @@ fn set_aside(path: PathBuf) -> PathBuf {
             continue;
         }
         if let Err(error) = fs::rename(&path, &aside) {
-            tracing::error!(path = %path.display(), %error, "cannot rename a file that cannot be used");
+            let (path, error) = (printed(path.display()), printed(error));
+            tracing::error!(path, error, "cannot rename a file that cannot be used");
             break;
         }
         return aside;

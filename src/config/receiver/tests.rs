@@ -2,13 +2,14 @@ use std::time::Duration;
 
 use actix_otp::{Strategy, SupervisorSpec};
 use futures_util::FutureExt;
-use proptest::prelude::*;
+use proptest::prelude::{Strategy as Strategy_, *};
 use serde_json::json;
 
 use super::*;
 use crate::{
     config::{
-        Allowlist, FailedConfig, FailedFilter, LookupError, puller::PullerSettings, tests::World,
+        AddError, Allowlist, FailedConfig, FailedFilter, ForeignRules, LookupError,
+        puller::PullerSettings, tests::World,
     },
     model::{FunConfig, Mfa, Nodes, PushToken, ServiceConfig, SkipReason},
 };
@@ -52,7 +53,7 @@ fn notes(world: &World) -> Vec<FailedConfig> {
 fn local_means_the_nodes_of_the_push() {
     let world = World::default();
     let push = push_of("1", [function("get", "1.0.0")]);
-    world.pushes.push(&push, plain()).unwrap();
+    world.pushes.push(push.clone(), plain()).unwrap();
     let config = found(&world, "get", "1.0.0").unwrap();
     assert_eq!(config.nodes, Nodes::list(["n1"]));
 }
@@ -63,7 +64,7 @@ fn a_push_adds_and_with_replace_it_also_removes() {
     let push = |version: &str, function, options| {
         world
             .pushes
-            .push(&push_of(version, [function]), options)
+            .push(push_of(version, [function]), options)
             .unwrap()
     };
     push("1", function("get", "1.0.0"), plain());
@@ -85,7 +86,7 @@ fn a_replacing_push_keeps_what_it_lists_as_unversioned() {
     function.version = Some("0.0.0".to_owned());
     for version in ["1", "2"] {
         let push = push_of(version, [function.clone()]);
-        let outcome = world.pushes.push(&push, plain().with_replace());
+        let outcome = world.pushes.push(push.clone(), plain().with_replace());
         assert_eq!(outcome, Ok(PushOutcome::Accepted));
     }
     assert!(world.table.exact("users", "get", None).is_ok());
@@ -99,18 +100,24 @@ fn push_json(push: &PushConfig) -> Value {
 fn what_an_operator_switched_off_stays_off_also_when_forced() {
     let world = World::default();
     let push = push_of("1", [function("get", "1.0.0")]);
-    world.pushes.push(&push, plain()).unwrap();
+    world.pushes.push(push.clone(), plain()).unwrap();
     world
         .table
         .switch("users", "get", Some("1.0.0"), false)
         .unwrap();
-    world.pushes.push(&push, plain().with_force()).unwrap();
+    world
+        .pushes
+        .push(push.clone(), plain().with_force())
+        .unwrap();
     assert_eq!(found(&world, "get", "1.0.0"), Err(LookupError::Disabled));
     world
         .table
         .switch("users", "get", Some("1.0.0"), true)
         .unwrap();
-    world.pushes.push(&push, plain().with_force()).unwrap();
+    world
+        .pushes
+        .push(push.clone(), plain().with_force())
+        .unwrap();
     assert!(found(&world, "get", "1.0.0").is_ok());
 }
 
@@ -120,7 +127,7 @@ fn the_faults_of_all_functions_are_reported_and_noted() {
     let mut foreign = function("foreign", "1.0.0");
     foreign.service = "shop".to_owned();
     let push = push_of("1", [invalid("a"), function("good", "1.0.0"), foreign]);
-    let PushError::Invalid(error) = world.pushes.push(&push, plain()).unwrap_err() else {
+    let PushError::Invalid(error) = world.pushes.push(push.clone(), plain()).unwrap_err() else {
         panic!("it should be invalid");
     };
     assert_eq!(error.fields().collect::<Vec<_>>(), ["fun_configs"; 2]);
@@ -152,7 +159,7 @@ fn a_push_that_cannot_be_read_is_noted_function_by_function() {
 fn a_push_whose_token_failed_leaves_no_note() {
     let world = with_token();
     let valid = push_of("1", [function("get", "1.0.0")]);
-    let refused = |push: PushConfig| world.pushes.push(&push, plain()).unwrap_err().code();
+    let refused = |push: PushConfig| world.pushes.push(push.clone(), plain()).unwrap_err().code();
     for token in ["", "wrong", "s3cre", "s3cret "] {
         assert_eq!(
             refused(valid.clone().with_token(token)),
@@ -180,11 +187,11 @@ fn a_stranger_learns_nothing_of_the_allowlist() {
     let token = Some(PushToken::from("s3cret"));
     let world = World::new(allowlist, token, PullerSettings::default());
     let push = push_of("1", [function("get", "1.0.0")]);
-    let error = world.pushes.push(&push, plain()).unwrap_err();
+    let error = world.pushes.push(push.clone(), plain()).unwrap_err();
     assert_eq!(error, PushError::InvalidToken);
     let error = world
         .pushes
-        .push(&push.with_token("s3cret"), plain())
+        .push(push.with_token("s3cret"), plain())
         .unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -197,7 +204,7 @@ fn a_stranger_learns_nothing_of_the_allowlist() {
 fn a_token_is_shown_nowhere() {
     let world = with_token();
     let push = push_of("1", [function("get", "1.0.0")]).with_token("s3cret");
-    world.pushes.push(&push, plain()).unwrap();
+    world.pushes.push(push.clone(), plain()).unwrap();
     let json = PushJson {
         config: push_json(&push),
         options: plain(),
@@ -224,19 +231,16 @@ fn deleting_a_service_ends_the_pulling_that_a_push_began_and_no_other() {
     world.pulls.add(vec![configured.clone()]).unwrap();
     world
         .pushes
-        .push(&push_of("1", [function("get", "1.0.0")]), plain())
+        .push(push_of("1", [function("get", "1.0.0")]), plain())
         .unwrap();
     world.pushes.delete("users");
     assert!(pulled());
 
     let functions = [function("get", "1.0.0")];
     let push = PushConfig::from_service_config(configured, "2", functions.clone());
-    world.pushes.push(&push, plain()).unwrap();
+    world.pushes.push(push.clone(), plain()).unwrap();
     // A later push that says nothing of pulling ends it as little as it begins it.
-    world
-        .pushes
-        .push(&push_of("3", functions), plain())
-        .unwrap();
+    world.pushes.push(push_of("3", functions), plain()).unwrap();
     assert!(world.pushes.services()["users"].is_pulled && pulled());
     world.pushes.delete("users");
     assert!(!pulled());
@@ -249,7 +253,7 @@ fn of_equal_pushes_at_the_same_moment_one_is_stored() {
     let world = World::default();
     let push = push_of("1", [function("get", "1.0.0")]);
     let outcomes: Vec<PushOutcome> = std::thread::scope(|scope| {
-        let push = || world.pushes.push(&push, plain()).unwrap();
+        let push = || world.pushes.push(push.clone(), plain()).unwrap();
         let threads: Vec<_> = (0..4).map(|_| scope.spawn(push)).collect();
         threads
             .into_iter()
@@ -348,4 +352,162 @@ proptest! {
         let outcome = world.pushes.push_json(json, plain().with_replace());
         prop_assert_eq!(outcome == Ok(PushOutcome::Accepted), world.table.count() > 0);
     }
+}
+
+fn only_users() -> Allowlist {
+    serde_json::from_value(json!(["Users"])).unwrap()
+}
+
+#[test]
+fn the_allowlist_judges_every_function_that_a_push_names() {
+    let world = World::new(only_users(), None, PullerSettings::default());
+    let wipe = || Mfa::new("Disks", "wipe");
+    let naming = |set: fn(&mut FunConfig, Mfa)| {
+        let mut function = function("get", "1.0.0");
+        set(&mut function, wipe());
+        push_of("1", [function])
+    };
+    let mut resolved = push_of("1", [function("get", "1.0.0")]);
+    resolved.nodes = Nodes::Resolver(wipe());
+    for push in [
+        naming(|function, wipe| function.mfa = wipe),
+        naming(|function, wipe| function.before_execute = Some(wipe)),
+        naming(|function, wipe| function.after_execute = Some(wipe)),
+        naming(|function, wipe| function.permission_callback = Some(wipe)),
+        naming(|function, wipe| function.nodes = Nodes::Resolver(wipe)),
+        resolved,
+    ] {
+        let error = world.pushes.push(push.clone(), plain()).unwrap_err();
+        assert_eq!(error.code(), "mfa_not_allowed", "{push:?}");
+        assert!(error.to_string().contains("Disks.wipe"), "{error}");
+    }
+    assert_eq!(world.table.count(), 0);
+    let allowed = naming(|function, _| function.before_execute = Some(Mfa::new("Users", "check")));
+    assert_eq!(
+        world.pushes.push(allowed, plain()),
+        Ok(PushOutcome::Accepted)
+    );
+}
+
+#[test]
+fn what_the_gateway_configured_itself_is_neither_replaced_nor_removed_by_a_push() {
+    let world = World::default();
+    let own = function("own", "1.0.0");
+    world.table.store(own.clone());
+    // Another version would be the latest, and so take the place of the own one as well.
+    for version in ["1.0.0", "2.0.0", "0.0.0"] {
+        let mut other = own.clone();
+        other.version = Some(version.to_owned());
+        let taking_over = push_of("1", [other, function("get", "1.0.0")]);
+        let error = world.pushes.push(taking_over, plain()).unwrap_err();
+        assert_eq!(error, PushError::Local(vec!["own".to_owned()]));
+        assert_eq!(error.code(), "local_config");
+    }
+    assert_eq!(world.table.count(), 1);
+    let beside = push_of("1", [function("get", "1.0.0")]);
+    let replacing = world.pushes.push(beside, plain().with_replace());
+    assert_eq!(replacing, Ok(PushOutcome::Accepted));
+    assert_eq!(found(&world, "own", "1.0.0"), Ok(own));
+    assert!(found(&world, "get", "1.0.0").is_ok());
+}
+
+#[test]
+fn a_setting_lets_a_push_replace_and_remove_what_the_gateway_configured_itself() {
+    let world = World::with_foreign_rules(ForeignRules {
+        may_replace_local: true,
+        ..ForeignRules::default()
+    });
+    world.table.store(function("own", "1.0.0"));
+    world.table.store(function("other", "1.0.0"));
+    let push = push_of("1", [function("own", "1.0.0")]);
+    world.pushes.push(push, plain().with_replace()).unwrap();
+    assert_eq!(found(&world, "other", "1.0.0"), Err(LookupError::NotFound));
+    let own = found(&world, "own", "1.0.0").unwrap();
+    assert_eq!(own.nodes, Nodes::list(["n1"]));
+}
+
+#[test]
+fn a_push_names_no_node_outside_of_the_networks_that_are_set() {
+    let networks = ["https://10.0.0.0/8", "dns://nodes.internal"];
+    let world = World::with_foreign_rules(ForeignRules {
+        node_networks: Some(networks.map(|network| network.parse().unwrap()).to_vec()),
+        ..ForeignRules::default()
+    });
+    let on = |push: &[&str], function_on: &[&str]| {
+        let mut function = function("get", "1.0.0");
+        if !function_on.is_empty() {
+            function.nodes = Nodes::list(function_on.iter().copied());
+        }
+        let nodes = Nodes::list(push.iter().copied());
+        let push = PushConfig::new("users", nodes, "1", [function]);
+        world.pushes.push(push, plain().with_force())
+    };
+    let inside = "https://10.1.2.3:9000";
+    let outside = "https://192.168.0.1:9000";
+    let refused = |address: &str| Err(PushError::NodesNotAllowed(vec![address.to_owned()]));
+    assert_eq!(on(&[inside, outside], &[]), refused(outside));
+    assert_eq!(
+        on(&["http://10.1.2.3:9000"], &[]),
+        refused("http://10.1.2.3:9000")
+    );
+    assert_eq!(on(&[inside], &[outside]), refused(outside));
+    assert_eq!(world.table.count(), 0);
+    assert_eq!(on(&[inside], &[]), Ok(PushOutcome::Accepted));
+    let named = "dns://nodes.internal:9000";
+    assert_eq!(on(&[inside], &[named]), Ok(PushOutcome::Accepted));
+    // What a push brought the puller is held to the same.
+    let service = ServiceConfig::new("users", Nodes::list([inside]), Mfa::new("C", "all"));
+    let mut elsewhere = function("get", "1.0.0");
+    elsewhere.nodes = Nodes::list([outside]);
+    let checked = world.table.check_foreign(&elsewhere, &service.nodes);
+    assert_eq!(checked, Err(AddError::NodeNotAllowed(outside.to_owned())));
+}
+
+proptest! {
+    /// A push that is read piece by piece is the one that is read as a whole, and so are its faults.
+    #[test]
+    fn a_push_is_read_from_its_text_as_from_its_json(json in any_push()) {
+        let text = json.to_string();
+        let read = PushConfig::read_slice(text.as_bytes()).unwrap();
+        let whole = PushConfig::from_value(json);
+        prop_assert_eq!(read.map_err(|unreadable| unreadable.invalid), whole);
+    }
+}
+
+/// Something like a push, or not.
+fn any_push() -> impl Strategy_<Value = Value> {
+    let functions = prop_oneof![
+        Just(json!("none")),
+        Just(Value::Null),
+        proptest::collection::vec(any_function(), 0..4).prop_map(Value::from),
+    ];
+    let fields = (functions, any::<[bool; 4]>()).prop_map(|(functions, [a, b, c, d])| {
+        let mut push = push_json(&push_of("1", []));
+        push["fun_configs"] = functions;
+        if a {
+            push["service"] = json!(7);
+        }
+        if b {
+            push["unknown"] = json!([1]);
+        }
+        if c && let Some(fields) = push.as_object_mut() {
+            fields.remove("fun_configs");
+        }
+        if d {
+            push["nodes"] = json!([]);
+        }
+        push
+    });
+    prop_oneof![5 => fields, 1 => Just(json!([1])), 1 => Just(json!("push"))]
+}
+
+fn any_function() -> impl Strategy_<Value = Value> {
+    let mut broken = json!(function("broken", "1.0.0"));
+    broken["timeout"] = json!("soon");
+    prop_oneof![
+        Just(json!(function("get", "1.0.0"))),
+        Just(json!(invalid("a"))),
+        Just(broken),
+        Just(json!(null)),
+    ]
 }

@@ -147,7 +147,7 @@ fn versions_of_one_api_in_one_step_are_seen_together() {
 #[test]
 fn a_step_that_was_taken_leaves_nothing_of_the_sets_before() {
     let table = table();
-    table.store_all(all(1));
+    table.refresh("svc", all(1), None);
     let apis = table.apis.pin();
     // A set that still was a part of the step would show nothing to whoever knows of no step.
     assert!(apis.values().all(|set| !set.seen(|| 0).is_empty()));

@@ -17,21 +17,24 @@ use crate::{
 type Keep<'a> = dyn Fn(&str, Option<&str>) -> bool + 'a;
 
 impl ConfigTable {
-    /// Stores a config that was [checked](Self::check), and returns what became of it.
+    /// Stores a config of this process that was [checked](Self::check), and returns what became of it.
     pub(in crate::config) fn store(&self, config: FunConfig) -> Arc<Route> {
         let key = ApiKey::of(&config);
-        let route = Arc::new(Route::compile(config, &self.functions, &self.limits));
+        let route = Arc::new(Route::compile(config, &self.functions, &self.limits).local());
         self.write(key, |versions| versions.insert(Arc::clone(&route)));
         route
     }
 
-    /// Stores [checked](Self::check) configs in one step.
+    /// Stores [checked](Self::check) configs of this process in one step.
     pub(in crate::config) fn store_all(&self, configs: Vec<FunConfig>) {
         let mut changes: HashMap<ApiKey, Vec<Arc<Route>>> = HashMap::new();
         for config in configs {
             let key = ApiKey::of(&config);
             let route = Route::compile(config, &self.functions, &self.limits);
-            changes.entry(key).or_default().push(Arc::new(route));
+            changes
+                .entry(key)
+                .or_default()
+                .push(Arc::new(route.local()));
         }
         let turn = self.writing.lock();
         let changes = changes.into_iter().map(|(key, routes)| {
@@ -44,8 +47,8 @@ impl ConfigTable {
         self.take_step(changes.collect(), &turn);
     }
 
-    /// Stores [checked](Self::check) configs that a pull or push brought, in one step: what an operator switched off stays
-    /// off until somebody switches it on (SPEC section 11).
+    /// Stores [checked](Self::check_foreign) configs that a pull or push brought, in one step: what an operator switched off
+    /// stays off until somebody switches it on, and what this process configured itself stays as it is (SPEC section 11).
     ///
     /// Where it is said what to `keep` of the service, everything else of it is removed in the same step. Answers how many
     /// that were.
@@ -55,11 +58,11 @@ impl ConfigTable {
         configs: Vec<FunConfig>,
         keep: Option<&Keep<'_>>,
     ) -> usize {
-        let mut routes: HashMap<ApiKey, Vec<Route>> = HashMap::new();
+        let mut routes: HashMap<ApiKey, Vec<Arc<Route>>> = HashMap::new();
         for config in configs {
             let key = ApiKey::of(&config);
             let route = Route::compile(config, &self.functions, &self.limits);
-            routes.entry(key).or_default().push(route);
+            routes.entry(key).or_default().push(Arc::new(route));
         }
         let turn = self.writing.lock();
         if keep.is_some() {
@@ -69,13 +72,19 @@ impl ConfigTable {
             }
         }
         let mut removed = 0;
+        let keeps_local = !self.foreign.may_replace_local;
         let changes = routes.into_iter().map(|(key, routes)| {
             let mut versions = self.versions(&key);
-            for route in routes {
-                versions.refresh(route);
+            // They were checked before this turn, and a local one may have come meanwhile.
+            if !(keeps_local && versions.has_local()) {
+                for route in routes {
+                    versions.refresh(route);
+                }
             }
             if let Some(keep) = keep {
-                removed += versions.retain(|version| keep(&key.request_type, version));
+                removed += versions.retain(|route| {
+                    (keeps_local && route.is_local) || keep(&key.request_type, route.version())
+                });
             }
             (key, versions)
         });

@@ -144,11 +144,11 @@ fn a_push_is_told_whether_it_is_stored_skipped_or_refused() {
     let plain = PushOptions::default();
     for _ in 0..2 {
         let push = push("1").with_token("s3cret");
-        world.pushes.push(&push, plain).unwrap();
+        world.pushes.push(push.clone(), plain).unwrap();
     }
     world
         .pushes
-        .push(&push("2").with_token("wrong"), plain)
+        .push(push("2").with_token("wrong"), plain)
         .unwrap_err();
     let unreadable = json!({"service": "users", "config_version": "3", "fun_configs": 7});
     world.pushes.push_json(unreadable, plain).unwrap_err();
@@ -185,7 +185,7 @@ fn a_handler_may_ask_for_what_it_is_told_about() {
         .attach("test", Family::Config, look)
         .unwrap();
     let pushed = push("1").with_token("s3cret");
-    world.pushes.push(&pushed, PushOptions::default()).unwrap();
+    world.pushes.push(pushed, PushOptions::default()).unwrap();
     world.pulls.round(false).now_or_never().unwrap();
     assert_eq!(*seen.lock(), [(1, 0), (1, 0), (1, 0)]);
 }
@@ -203,10 +203,10 @@ fn pulls_and_pushes_are_counted_and_timed_by_the_recorder() {
             .attach("metrics", Filter::all(), metrics::handler());
         attached.unwrap();
         let pushed = push("1").with_token("s3cret");
-        world.pushes.push(&pushed, PushOptions::default()).unwrap();
+        world.pushes.push(pushed, PushOptions::default()).unwrap();
         world
             .pushes
-            .push(&push("2"), PushOptions::default())
+            .push(push("2"), PushOptions::default())
             .unwrap_err();
         world.pulls.round(false).now_or_never().unwrap();
     });

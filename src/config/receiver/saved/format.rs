@@ -21,7 +21,7 @@ const FORMAT: u32 = 1;
 /// What is kept of the pushes of a service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(in crate::config::receiver) struct SavedPush {
+pub(in crate::config::receiver) struct SavedPush<F = FunConfig> {
     pub(in crate::config::receiver) service: String,
     /// Of the last push.
     pub(in crate::config::receiver) config_version: String,
@@ -32,7 +32,7 @@ pub(in crate::config::receiver) struct SavedPush {
     /// How the service is pulled, where one of its pushes said so.
     pub(in crate::config::receiver) pull: Option<ServiceConfig>,
     /// As they were stored, with the nodes of the push that brought them.
-    pub(in crate::config::receiver) fun_configs: Vec<FunConfig>,
+    pub(in crate::config::receiver) fun_configs: Vec<F>,
 }
 
 /// Why a file cannot be used.
@@ -52,7 +52,7 @@ pub(super) enum Unusable {
     OtherService(String),
 }
 
-impl SavedPush {
+impl<F: Serialize> SavedPush<F> {
     pub(super) fn to_bytes(&self) -> io::Result<Vec<u8>> {
         let json = serde_json::to_vec(self)?;
         let checksum = checksum(&json);
@@ -60,7 +60,9 @@ impl SavedPush {
         bytes.extend_from_slice(&json);
         Ok(bytes)
     }
+}
 
+impl SavedPush {
     pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, Unusable> {
         let magic = MAGIC.as_bytes();
         let Some(rest) = bytes.strip_prefix(magic) else {

@@ -35,6 +35,7 @@ impl Directory {
         let entries = fs::read_dir(&self.0).unwrap();
         let mut names: Vec<String> = entries
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name != LOCK)
             .collect();
         names.sort_unstable();
         names
@@ -64,6 +65,8 @@ impl Gateway {
         let (table, pulls) = (Arc::clone(&world.table), Arc::clone(&world.pulls));
         let telemetry = world.telemetry.clone();
         let pushes = Pushes::new(table, world.failed.clone(), pulls, token, telemetry);
+        // As after a crash, which leaves nothing locked.
+        let _ = fs::remove_file(directory.0.join(LOCK));
         let saved = SavedPushes::open(&directory.0).unwrap();
         Self {
             pushes: pushes.with_saved(saved).unwrap(),
@@ -73,7 +76,7 @@ impl Gateway {
 
     fn push(&self, push: PushConfig) -> Result<PushOutcome, PushError> {
         self.pushes
-            .push(&push.with_token("s3cret"), PushOptions::default())
+            .push(push.with_token("s3cret"), PushOptions::default())
     }
 
     fn serves(&self, service: &str, request_type: &str, version: &str) -> bool {
@@ -145,7 +148,7 @@ fn versions_side_by_side_are_both_there_and_replaced_ones_are_not() {
     }
     let replacing = push("users", "4", "get", "4.0.0").with_token("s3cret");
     let options = PushOptions::default().with_replace();
-    gateway.pushes.push(&replacing, options).unwrap();
+    gateway.pushes.push(replacing, options).unwrap();
     let gateway = Gateway::start(&directory);
     assert!(gateway.serves("users", "get", "4.0.0"));
     assert_eq!(gateway.world.table.count(), 1);
@@ -188,7 +191,7 @@ fn what_is_refused_is_not_written() {
     let directory = Directory::new();
     let gateway = Gateway::start(&directory);
     let stranger = push("users", "1", "get", "1.0.0").with_token("wrong");
-    let refused = gateway.pushes.push(&stranger, PushOptions::default());
+    let refused = gateway.pushes.push(stranger, PushOptions::default());
     assert_eq!(refused, Err(PushError::InvalidToken));
     let mut invalid = push("users", "1", "get", "1.0.0");
     invalid.fun_configs[0].hook_timeout = 0;
@@ -203,11 +206,16 @@ fn a_push_that_cannot_be_written_is_refused_and_nothing_of_it_is_stored() {
     gateway.push(push("users", "1", "get", "1.0.0")).unwrap();
     let elsewhere = directory.0.with_extension("moved");
     fs::rename(&directory.0, &elsewhere).unwrap();
+    fs::write(&directory.0, "no directory").unwrap();
     let refused = gateway.push(push("users", "2", "get", "2.0.0"));
-    assert_eq!(refused, Err(PushError::NotSaved(io::ErrorKind::NotFound)));
+    assert_eq!(
+        refused,
+        Err(PushError::NotSaved(io::ErrorKind::NotADirectory))
+    );
     assert_eq!(refused.map_err(|error| error.code()), Err("unavailable"));
     assert!(!gateway.serves("users", "get", "2.0.0"));
     assert_eq!(gateway.pushes.verify("users", "1"), Verification::Matched);
+    fs::remove_file(&directory.0).unwrap();
     fs::rename(&elsewhere, &directory.0).unwrap();
     let accepted = gateway.push(push("users", "2", "get", "2.0.0"));
     assert_eq!(accepted, Ok(PushOutcome::Accepted));
@@ -278,6 +286,8 @@ fn foreign_and_later_files_are_set_aside_and_kept_apart() {
     fs::write(&users, later).unwrap();
     fs::write(directory.0.join("notes.txt"), "not ours").unwrap();
     fs::write(directory.0.join(".writing-1-1"), "half").unwrap();
+    fs::create_dir(directory.0.join(".writing-folder")).unwrap();
+    fs::create_dir(directory.0.join("folder")).unwrap();
     fs::create_dir(directory.file("folder")).unwrap();
     fs::write(directory.file("foreign"), "dear diary").unwrap();
     let json = "gen_api push 1 ";
@@ -304,6 +314,43 @@ fn foreign_and_later_files_are_set_aside_and_kept_apart() {
         "{names:?}"
     );
     assert!(names.contains(&"notes.txt".to_owned()) && !names.contains(&".writing-1-1".to_owned()));
+}
+
+#[test]
+fn a_directory_belongs_to_one_engine_at_a_time() {
+    let directory = Directory::new();
+    let first = SavedPushes::open(&directory.0).unwrap();
+    let error = SavedPushes::open(&directory.0).err().unwrap();
+    assert_eq!(error.kind(), io::ErrorKind::ResourceBusy);
+    assert!(error.to_string().starts_with("another engine uses it"));
+    first.close();
+    let second = SavedPushes::open(&directory.0).unwrap();
+    // The first one is over and writes no more.
+    let table = World::default().table;
+    let push = push("users", "1", "get", "1.0.0");
+    assert!(first.save(&table, &push, &push.fun_configs, false).is_err());
+    assert!(second.save(&table, &push, &push.fun_configs, false).is_ok());
+}
+
+#[test]
+fn a_directory_that_was_deleted_is_made_again_with_all_that_it_held() {
+    let directory = Directory::new();
+    let gateway = Gateway::start(&directory);
+    gateway.push(push("shop", "1", "price", "1.0.0")).unwrap();
+    gateway.push(push("users", "1", "get", "1.0.0")).unwrap();
+    fs::remove_dir_all(&directory.0).unwrap();
+    gateway.push(push("users", "2", "get", "2.0.0")).unwrap();
+    assert!(
+        SavedPushes::open(&directory.0).is_err(),
+        "it is locked again"
+    );
+    let after = Gateway::start(&directory);
+    assert!(after.serves("shop", "price", "1.0.0"));
+    assert!(after.serves("users", "get", "1.0.0") && after.serves("users", "get", "2.0.0"));
+    assert_eq!(after.pushes.services(), gateway.pushes.services());
+    // A deletion finds nothing to delete, which is no error.
+    fs::remove_dir_all(&directory.0).unwrap();
+    gateway.pushes.delete("shop");
 }
 
 #[test]
