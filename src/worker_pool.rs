@@ -28,9 +28,9 @@
 //! # The circuit
 //!
 //! Ten panics or timeouts in a row open the circuit of a pool: for 5 seconds it refuses every task. The first task after
-//! that is a trial, and the only one until it is decided: it closes the circuit or opens it again. A trial that is killed
-//! leaves its turn to the next task, and one that goes on for long may close the circuit before it ends
-//! ([`Place::works`]). An error of the function's own is no failure. Tasks that were accepted before the circuit opened
+//! that is a trial: it closes the circuit or opens it again. A trial that is killed leaves its turn to the next task, one
+//! that has not ended after 5 further seconds lets another task beside it, and one that goes on for long may close the circuit
+//! before it ends ([`Place::works`]). An error of the function's own is no failure. Tasks that were accepted before the circuit opened
 //! run all the same, and count for nothing when they end: they say nothing of how things are now.
 //!
 //! # Threads

@@ -8,6 +8,9 @@
 //!    +---------------------------------- the trial succeeds ----------------+
 //! ```
 //!
+//! A trial that does not end gives way: after a further cooldown another call is let through, and whichever ends first
+//! decides.
+//!
 //! Every call that is let through holds a [`Pass`], and hands it back with what became of it. Passes from before an
 //! opening count for nothing any more: how old calls end says nothing about whether new ones would work.
 
@@ -28,7 +31,7 @@ pub enum CircuitState {
     Closed,
     /// Calls are rejected until the cooldown is over. The first call after that is the trial, and makes it half-open.
     Open,
-    /// One trial call is let through at a time, and decides.
+    /// A trial call is let through, and decides; another follows where it has not ended after a further cooldown.
     HalfOpen,
 }
 
@@ -53,9 +56,16 @@ pub(super) struct CircuitBreaker {
 
 #[derive(Clone, Copy, Debug)]
 enum Inner {
-    Closed { failures: u32 },
-    Open { until: Duration },
-    HalfOpen { trial_out: bool },
+    Closed {
+        failures: u32,
+    },
+    Open {
+        until: Duration,
+    },
+    /// So long the trial that is out keeps all others out; none is out where there is no time.
+    HalfOpen {
+        until: Option<Duration>,
+    },
 }
 
 /// A call that was let through. It is handed back once, with its verdict.
@@ -85,7 +95,7 @@ pub(super) enum Verdict {
 /// The circuit lets no call through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CircuitOpen {
-    /// How long until a trial is let through; zero while one is under way.
+    /// How long until a trial is let through.
     pub(super) retry_after: Duration,
 }
 
@@ -102,16 +112,14 @@ impl CircuitBreaker {
     pub(super) fn admit(&mut self, now: Duration) -> Result<Pass, CircuitOpen> {
         let trial = match self.inner {
             Inner::Closed { .. } => false,
-            Inner::Open { until } if now < until => {
+            Inner::Open { until } | Inner::HalfOpen { until: Some(until) } if now < until => {
                 let retry_after = until - now;
                 return Err(CircuitOpen { retry_after });
             }
-            Inner::HalfOpen { trial_out: true } => {
-                let retry_after = Duration::ZERO;
-                return Err(CircuitOpen { retry_after });
-            }
-            Inner::Open { .. } | Inner::HalfOpen { trial_out: false } => {
-                self.inner = Inner::HalfOpen { trial_out: true };
+            // A trial that has not ended for so long says nothing: a call without a timeout may work well, or hang.
+            Inner::Open { .. } | Inner::HalfOpen { .. } => {
+                let until = Some(self.after_cooldown(now));
+                self.inner = Inner::HalfOpen { until };
                 true
             }
         };
@@ -127,7 +135,7 @@ impl CircuitBreaker {
             return;
         }
         self.inner = match (self.inner, verdict) {
-            // Only its trial has a pass of a half-open circuit's era.
+            // Only its trials have a pass of a half-open circuit's era.
             (Inner::Closed { .. } | Inner::HalfOpen { .. }, Verdict::Success) => {
                 Inner::Closed { failures: 0 }
             }
@@ -141,7 +149,7 @@ impl CircuitBreaker {
                 }
             }
             (Inner::HalfOpen { .. }, Verdict::Failure) => self.opened(now),
-            (Inner::HalfOpen { .. }, Verdict::Unknown) => Inner::HalfOpen { trial_out: false },
+            (Inner::HalfOpen { .. }, Verdict::Unknown) => Inner::HalfOpen { until: None },
             (unchanged, _) => unchanged,
         };
     }
@@ -178,18 +186,24 @@ impl CircuitBreaker {
         }
     }
 
-    /// How long an open circuit goes on to reject; zero in the other states.
+    /// How long the circuit goes on to reject; zero where it lets a call through.
     pub(super) fn retry_after(&self, now: Duration) -> Duration {
         match self.inner {
-            Inner::Open { until } => until.saturating_sub(now),
-            Inner::Closed { .. } | Inner::HalfOpen { .. } => Duration::ZERO,
+            Inner::Open { until } | Inner::HalfOpen { until: Some(until) } => {
+                until.saturating_sub(now)
+            }
+            Inner::Closed { .. } | Inner::HalfOpen { until: None } => Duration::ZERO,
         }
     }
 
     fn opened(&mut self, now: Duration) -> Inner {
         self.era += 1;
         Inner::Open {
-            until: now.saturating_add(self.settings.cooldown()),
+            until: self.after_cooldown(now),
         }
+    }
+
+    fn after_cooldown(&self, now: Duration) -> Duration {
+        now.saturating_add(self.settings.cooldown())
     }
 }

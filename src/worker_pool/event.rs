@@ -55,7 +55,7 @@ pub enum Rejected {
     /// Too many tasks in a row panicked or timed out.
     #[error("the circuit of the pool is open, for another {} ms", .retry_after.as_millis())]
     CircuitOpen {
-        /// How long until a trial is let through; zero while one is under way.
+        /// How long until a trial is let through.
         retry_after: Duration,
     },
 }

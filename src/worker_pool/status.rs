@@ -39,7 +39,7 @@ pub struct PoolStatus {
     pub circuit: CircuitState,
     /// How many tasks in a row have panicked or timed out; zero unless the circuit is closed.
     pub failures_in_a_row: u32,
-    /// How many milliseconds an open circuit goes on to reject; zero in the other states.
+    /// How many milliseconds the circuit goes on to reject: until its cooldown is over, or its trial has had its time.
     pub retry_after_ms: u64,
 }
 
