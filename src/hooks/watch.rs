@@ -75,6 +75,6 @@ impl<'a> HookWatch<'a> {
 
 impl Drop for HookWatch<'_> {
     fn drop(&mut self) {
-        self.exception(ExceptionKind::Cancelled, &"the caller stopped waiting");
+        self.tell(|hook, duration| HookEvent::Cancelled { hook, duration });
     }
 }

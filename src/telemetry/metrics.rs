@@ -194,6 +194,11 @@ fn executor(event: &ExecutorEvent<'_>) {
             .increment(1);
             (request, response_type, duration, Outcome::Exception)
         }
+        ExecutorEvent::RequestCancelled {
+            request,
+            response_type,
+            duration,
+        } => (request, response_type, duration, Outcome::Cancelled),
         ExecutorEvent::Retry { request, .. } => {
             counter!("gen_api_retries_total", &api_labels(request, true)).increment(1);
             return;
@@ -260,7 +265,7 @@ fn hook(event: &HookEvent<'_>) {
     ];
     match *event {
         HookEvent::Start { .. } => {}
-        HookEvent::Stop { duration, .. } => {
+        HookEvent::Stop { duration, .. } | HookEvent::Cancelled { duration, .. } => {
             histogram!("gen_api_hook_duration_seconds", &labels).record(duration);
         }
         HookEvent::Exception { duration, kind, .. } => {

@@ -8,7 +8,7 @@ use gen_api::{
     clock::ManualClock,
     function::{FunctionError, Functions},
     model::{CheckPermission, Request, Retry},
-    telemetry::{Event, ExecutorEvent, Family},
+    telemetry::{Event, ExecutorEvent, Family, Outcome},
 };
 
 use crate::fixture::{all, config, driving, engine, hear, request, start};
@@ -43,6 +43,9 @@ fn executor_words(event: &Event<'_>) -> String {
             let (id, kind) = (request.request_id, kind.as_str());
             format!("{name} {id} {kind} {duration:?}: {reason}")
         }
+        Event::Executor(ExecutorEvent::RequestCancelled {
+            request, duration, ..
+        }) => format!("{name} {} {duration:?}", request.request_id),
         Event::Executor(ExecutorEvent::PermissionDenied {
             request,
             user_id,
@@ -171,7 +174,7 @@ async fn what_breaks_is_an_exception_with_its_kind_and_reason() {
 }
 
 #[tokio::test]
-async fn a_caller_that_stops_waiting_ends_the_request_for_telemetry_too() {
+async fn a_request_whose_caller_stops_waiting_is_cancelled_and_no_exception() {
     async fn hangs() -> Result<(), Infallible> {
         pending().await
     }
@@ -183,9 +186,12 @@ async fn a_caller_that_stops_waiting_ends_the_request_for_telemetry_too() {
         all(&mut heard),
         [
             "gen_api.request.start r svc/hangs latest",
-            "gen_api.request.exception r cancelled 0ns: the caller stopped waiting"
+            "gen_api.request.cancelled r 0ns"
         ]
     );
+    let statistics = api.statistics();
+    assert_eq!(statistics.requests(Outcome::Cancelled), 1);
+    assert_eq!(statistics.requests(Outcome::Exception), 0);
     api.stop().await;
 }
 

@@ -9,7 +9,7 @@ use crate::model::ResponseType;
 
 /// What happened to a request.
 ///
-/// Each `RequestStart` is followed by exactly one `RequestStop` or `RequestException`. A sync request is over with its
+/// Each `RequestStart` is followed by exactly one `RequestStop`, `RequestException` or `RequestCancelled`. A sync request is over with its
 /// result. In the modes `async`, `stream` and `none` the executor is done with a request once it is accepted; what
 /// follows is told by the families worker pool and stream.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +34,7 @@ pub enum ExecutorEvent<'a> {
         /// How it was answered.
         outcome: Outcome,
     },
-    /// The way of a request broke: a panic, a timeout, a node out of reach, a caller that went away.
+    /// The way of a request broke: a panic, a timeout, a node out of reach.
     #[non_exhaustive]
     RequestException {
         /// Which one.
@@ -48,6 +48,17 @@ pub enum ExecutorEvent<'a> {
         kind: ExceptionKind,
         /// Why; for logs, not for clients.
         reason: Reason<'a>,
+    },
+    /// Nobody waits for the answer of a request any more: its caller dropped the future.
+    #[non_exhaustive]
+    RequestCancelled {
+        /// Which one.
+        request: RequestTags<'a>,
+        /// The response mode of its config; none where no config was found. The service
+        /// and function asked for then need not exist.
+        response_type: Option<ResponseType>,
+        /// The time since its start.
+        duration: Duration,
     },
     /// The permission rule of the config refused the request (SPEC section 5).
     #[non_exhaustive]
@@ -89,6 +100,7 @@ pub(super) const NAMES: &[&str] = &[
     "gen_api.request.start",
     "gen_api.request.stop",
     "gen_api.request.exception",
+    "gen_api.request.cancelled",
     "gen_api.request.denied",
     "gen_api.request.retry",
     "gen_api.request.retry_exhausted",
@@ -102,6 +114,7 @@ impl ExecutorEvent<'_> {
             Self::RequestStart { .. } => "gen_api.request.start",
             Self::RequestStop { .. } => "gen_api.request.stop",
             Self::RequestException { .. } => "gen_api.request.exception",
+            Self::RequestCancelled { .. } => "gen_api.request.cancelled",
             Self::PermissionDenied { .. } => "gen_api.request.denied",
             Self::Retry { .. } => "gen_api.request.retry",
             Self::RetryExhausted { .. } => "gen_api.request.retry_exhausted",
@@ -134,11 +147,13 @@ pub enum Outcome {
     Unavailable,
     /// It broke; the event is then a `RequestException`.
     Exception,
+    /// It was not answered, for nobody waited any more; the event is then a `RequestCancelled`.
+    Cancelled,
 }
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Success,
         Self::Failed,
         Self::Unsupported,
@@ -149,6 +164,7 @@ impl Outcome {
         Self::InvalidArguments,
         Self::Unavailable,
         Self::Exception,
+        Self::Cancelled,
     ];
 
     /// Its name in snake case, for labels.
@@ -165,6 +181,7 @@ impl Outcome {
             Self::InvalidArguments => "invalid_arguments",
             Self::Unavailable => "unavailable",
             Self::Exception => "exception",
+            Self::Cancelled => "cancelled",
         }
     }
 }

@@ -38,7 +38,8 @@ pub struct HookCall<'a> {
     pub function: &'a str,
 }
 
-/// What happened around a hook (SPEC section 10). Each `Start` is followed by one `Stop` or `Exception`.
+/// What happened around a hook (SPEC section 10). Each `Start` is followed by one `Stop`,
+/// `Exception` or `Cancelled`.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum HookEvent<'a> {
@@ -70,15 +71,25 @@ pub enum HookEvent<'a> {
         /// Why; for logs, not for clients.
         reason: Reason<'a>,
     },
+    /// A hook was given up, together with its request.
+    #[non_exhaustive]
+    Cancelled {
+        /// Which run.
+        hook: HookCall<'a>,
+        /// How long it took.
+        duration: Duration,
+    },
 }
 
 pub(super) const NAMES: &[&str] = &[
     "gen_api.hook.before.start",
     "gen_api.hook.before.stop",
     "gen_api.hook.before.exception",
+    "gen_api.hook.before.cancelled",
     "gen_api.hook.after.start",
     "gen_api.hook.after.stop",
     "gen_api.hook.after.exception",
+    "gen_api.hook.after.cancelled",
 ];
 
 impl HookEvent<'_> {
@@ -86,7 +97,10 @@ impl HookEvent<'_> {
     #[must_use]
     pub fn hook(&self) -> &HookCall<'_> {
         match self {
-            Self::Start { hook } | Self::Stop { hook, .. } | Self::Exception { hook, .. } => hook,
+            Self::Start { hook }
+            | Self::Stop { hook, .. }
+            | Self::Exception { hook, .. }
+            | Self::Cancelled { hook, .. } => hook,
         }
     }
 
@@ -98,9 +112,11 @@ impl HookEvent<'_> {
             (Before, Self::Start { .. }) => "gen_api.hook.before.start",
             (Before, Self::Stop { .. }) => "gen_api.hook.before.stop",
             (Before, Self::Exception { .. }) => "gen_api.hook.before.exception",
+            (Before, Self::Cancelled { .. }) => "gen_api.hook.before.cancelled",
             (After, Self::Start { .. }) => "gen_api.hook.after.start",
             (After, Self::Stop { .. }) => "gen_api.hook.after.stop",
             (After, Self::Exception { .. }) => "gen_api.hook.after.exception",
+            (After, Self::Cancelled { .. }) => "gen_api.hook.after.cancelled",
         }
     }
 }

@@ -47,8 +47,6 @@ pub enum ExceptionKind {
     Timeout,
     /// No node could be reached, or none was there.
     Unreachable,
-    /// Whoever waited for the answer went away: its future was dropped.
-    Cancelled,
     /// The task that worked on it was killed.
     Lost,
     /// The engine could not make the call as the config describes it.
@@ -63,7 +61,6 @@ impl ExceptionKind {
             Self::Panic => "panic",
             Self::Timeout => "timeout",
             Self::Unreachable => "unreachable",
-            Self::Cancelled => "cancelled",
             Self::Lost => "lost",
             Self::Internal => "internal",
         }
