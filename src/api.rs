@@ -3,6 +3,7 @@
 mod builder;
 #[cfg(feature = "channel")]
 mod door;
+mod shutdown;
 mod status;
 
 use std::{fmt, future::Future, sync::Arc, time::Duration};
@@ -11,6 +12,7 @@ use actix::Recipient;
 use actix_otp::{ChildRef, DynamicSupervisor, SupervisionTree, SupervisorRef};
 
 pub use self::builder::{GenApiBuilder, StartApiError};
+use self::shutdown::Shutdown;
 use crate::{
     config::{ConfigDbRef, FailedConfigs, PullerRef, ReceiverRef},
     executor::{Executor, Pipeline, Reply},
@@ -26,7 +28,7 @@ use crate::{
 /// The handle on a running engine: cheap to clone, and usable from any thread and any runtime.
 ///
 /// The engine brings its own threads, so it works under `#[actix::main]`, under `#[tokio::main]` and in a plain
-/// `fn main`. It runs until [`stop`](Self::stop), or until the last handle is dropped.
+/// `fn main`. It runs until [`stop`](Self::stop), or until the last handle is dropped, which cuts what is under way.
 ///
 /// ```
 /// use gen_api::prelude::*;
@@ -69,6 +71,7 @@ struct Engine {
     stream_pool: ChildRef<WorkerPoolActor>,
     executors: Vec<ChildRef<Executor>>,
     root: SupervisorRef,
+    shutdown: Shutdown,
     #[cfg(feature = "grpc")]
     door: Option<Arc<crate::grpc::DoorPlan>>,
 }
@@ -323,13 +326,42 @@ impl GenApi {
         self.engine.pipeline.runtime().block_on(future)
     }
 
-    /// Stops the engine: open streams are ended, its actors stop in reverse order of their start, its threads end.
+    /// Stops the engine (SPEC section 23); returns when it has stopped.
     ///
-    /// Later requests for async, stream and none calls are refused.
+    /// From now on every request is refused with `Service temporarily unavailable` and `can_retry`, in every mode, and the
+    /// engine is [not ready](Self::is_ready). What runs has the setting
+    /// [`engine.stop_timeout_ms`](crate::settings::EngineSettings::stop_timeout_ms) to end, wherever it runs: sync calls on
+    /// the threads of their callers, calls of the pools, calls of nodes, open streams. What is left then is cut, and answered
+    /// like a refused request. At last the clients of channels are told that the server goes away (1001), the actors stop in
+    /// the reverse order of their start, and the threads end.
+    ///
+    /// A second call waits for the first. What has begun goes on where its caller stops waiting. A function that waits for
+    /// it waits for itself, and so is cut.
+    ///
+    /// Where the engine serves clients of a web server, stop the engine first and then the server:
+    /// a server that is stopped first waits in vain for the clients of channels to leave.
     pub async fn stop(&self) {
-        self.engine.root.shutdown().await;
-        self.engine.receiver.close();
-        self.engine.pipeline.pool.stop();
+        let engine = &self.engine;
+        let patience = engine.pipeline.settings.engine.stop_timeout();
+        engine.shutdown.run(engine.parts(), patience).await;
+    }
+
+    /// Whether requests are taken: from the start until a [`stop`](Self::stop) is asked for. Costs one look, for the
+    /// readiness probes of load balancers; [`health_check`](Self::health_check) tells more.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.engine.pipeline.lifecycle.is_running()
+    }
+}
+
+impl Engine {
+    /// What a shutdown has to end.
+    fn parts(&self) -> shutdown::Parts {
+        shutdown::Parts {
+            pipeline: Arc::clone(&self.pipeline),
+            root: self.root.clone(),
+            receiver: self.receiver.clone(),
+        }
     }
 }
 
@@ -343,8 +375,10 @@ impl fmt::Debug for GenApi {
 }
 
 impl Drop for Engine {
+    /// Nobody is left who could wait.
     fn drop(&mut self) {
+        // Another engine may want the state directory at once.
         self.receiver.close();
-        self.pipeline.pool.stop();
+        self.shutdown.begin(self.parts());
     }
 }

@@ -25,6 +25,8 @@ use std::{
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
+use crate::background::Background;
+
 /// The longest time that a setting may name, in milliseconds: a year. A longer one is a slip, and endless ones overflow a
 /// clock.
 pub(crate) const LONGEST_MS: u64 = 365 * 24 * 3_600 * 1_000;
@@ -55,6 +57,8 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
 pub struct SystemClock {
     origin: Instant,
     timers: Handle,
+    /// Keeps the runtime of the timers alive.
+    background: Option<Background>,
 }
 
 impl SystemClock {
@@ -64,6 +68,15 @@ impl SystemClock {
         Self {
             origin: Instant::now(),
             timers,
+            background: None,
+        }
+    }
+
+    /// A clock whose timers outlive every sleep of it.
+    pub(crate) fn with_timers_of_its_own(background: &Background) -> Self {
+        Self {
+            background: Some(background.clone()),
+            ..Self::new(background.handle().clone())
         }
     }
 }
@@ -76,7 +89,15 @@ impl Clock for SystemClock {
     fn sleep(&self, duration: Duration) -> Sleep {
         // A timer belongs to the runtime that is entered while it is made, wherever it is polled later.
         let _entered = self.timers.enter();
-        Box::pin(tokio::time::sleep(duration))
+        let sleep = tokio::time::sleep(duration);
+        match self.background.clone() {
+            None => Box::pin(sleep),
+            // Whoever waits may have nothing left of the clock.
+            Some(background) => Box::pin(async move {
+                sleep.await;
+                drop(background);
+            }),
+        }
     }
 }
 

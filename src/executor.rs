@@ -18,7 +18,6 @@ mod attempt;
 mod begun;
 mod depth;
 mod find_config;
-mod in_flight;
 mod invoke;
 mod permission;
 mod remote;
@@ -27,14 +26,11 @@ mod start_stream;
 mod target;
 mod watch;
 
-use std::{mem, pin::pin, sync::Arc, time::Duration};
+use std::{mem, sync::Arc, time::Duration};
 
 use actix::Recipient;
 use actix_otp::{ArbiterPool, DynamicSupervisorRef};
-use futures_util::{
-    FutureExt,
-    future::{Either, select},
-};
+use futures_util::FutureExt;
 use tokio::runtime::Handle;
 use tracing::Instrument;
 
@@ -46,19 +42,20 @@ pub use self::{
 use self::{
     after::AfterHook,
     attempt::{Attempts, Input},
-    in_flight::{InFlight, Place},
     invoke::NotBegun,
     reply::Refused,
     target::Target,
     watch::Watch,
 };
 use crate::{
+    background::Background,
     call::{callback::Callbacks, retry::Backoff},
-    clock::Clock,
+    clock::{self, Clock},
     config::{ConfigTable, Route},
     diagnostics::{Count, Counters, Now, Statistics},
     function::RequestInfo,
     hooks::Hooks,
+    lifecycle::{Lifecycle, Place},
     model::{DecodeError, Identity, Request, Response, ResponseType},
     node::{NodeClient, NodeSelector},
     rate_limiter::RateLimiter,
@@ -81,9 +78,11 @@ pub(crate) struct Pipeline {
     /// Runs what goes on after the acknowledgement.
     pub(crate) pool: ArbiterPool,
     pub(crate) telemetry: Telemetry,
+    pub(crate) lifecycle: Arc<Lifecycle>,
     /// When the engine was made, by its clock.
     started: Duration,
-    in_flight: InFlight,
+    /// Keeps the runtime that functions and timers find alive, also where the clock is another.
+    background: Background,
     callbacks: Arc<Callbacks>,
     hooks: Arc<Hooks>,
     attempts: Arc<Attempts>,
@@ -103,7 +102,8 @@ pub(crate) struct PipelineParts {
     pub(crate) client: Arc<dyn NodeClient>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) telemetry: Telemetry,
-    pub(crate) runtime: Handle,
+    pub(crate) lifecycle: Arc<Lifecycle>,
+    pub(crate) background: Background,
 }
 
 impl Pipeline {
@@ -112,7 +112,7 @@ impl Pipeline {
             callbacks,
             clock,
             telemetry,
-            runtime,
+            background,
             ..
         } = parts;
         Self {
@@ -123,7 +123,7 @@ impl Pipeline {
             streams: parts.streams,
             stream_supervisor: parts.stream_supervisor,
             pool: parts.pool,
-            in_flight: InFlight::default(),
+            lifecycle: parts.lifecycle,
             hooks: Arc::new(Hooks::new(
                 Arc::clone(&callbacks),
                 Arc::clone(&clock),
@@ -135,12 +135,13 @@ impl Pipeline {
                 clock,
                 counters: Counters::new(),
                 telemetry: telemetry.clone(),
-                runtime,
+                runtime: background.handle().clone(),
                 backoff: Backoff::default(),
                 selector: parts.selector,
                 client: parts.client,
             }),
             telemetry,
+            background,
         }
     }
 
@@ -148,9 +149,9 @@ impl Pipeline {
         &self.attempts.selector
     }
 
-    /// The runtime of one of the engine's threads.
+    /// The runtime that lives as long as any handle on the engine.
     pub(crate) fn runtime(&self) -> &Handle {
-        &self.attempts.runtime
+        self.background.handle()
     }
 
     /// The clock itself, for parts that outlive a borrow.
@@ -165,7 +166,7 @@ impl Pipeline {
 
     /// How many requests are being worked on.
     pub(crate) fn in_flight(&self) -> usize {
-        self.in_flight.count()
+        self.lifecycle.requests()
     }
 
     pub(crate) fn statistics(&self) -> Statistics {
@@ -216,20 +217,25 @@ impl Pipeline {
 
     /// Answers a request within a limit, retries included.
     pub(crate) async fn execute_within(&self, mut request: Request, limit: Duration) -> Reply {
-        let request_id = request.request_id.clone();
         let mut watch = Watch::start(self, &request);
         let span = watch.span();
-        {
+        let answer = {
             let stages = self.stages(&mut watch, &mut request, Demand::default());
-            let answer = pin!(depth::counted(stages).instrument(span));
-            let expired = self.attempts.clock.sleep(limit);
-            if let Either::Left((answer, _)) = select(answer, expired).await {
-                return answer.unwrap_or_else(Reply::from);
-            }
-        }
-        let error = RequestError::TimedOut(limit);
-        watch.end(Some(&error));
-        Reply::now(self.refuse(request_id, &error))
+            let stages = depth::counted(stages).instrument(span);
+            self.lifecycle
+                .until_cut(clock::within(self.clock(), limit, stages))
+                .await
+        };
+        let answer = match answer {
+            Some(Some(answer)) => answer,
+            Some(None) => Err(self.give_up(
+                &mut watch,
+                request.request_id,
+                RequestError::TimedOut(limit),
+            )),
+            None => Err(self.give_up(&mut watch, request.request_id, RequestError::Stopping)),
+        };
+        answer.unwrap_or_else(Reply::from)
     }
 
     #[expect(
@@ -244,9 +250,30 @@ impl Pipeline {
         async move {
             let mut watch = Watch::start(self, &request);
             let span = watch.span();
-            let answer = self.stages(&mut watch, &mut request, demand);
-            depth::counted(answer).instrument(span).await
+            let answer = {
+                let stages = self.stages(&mut watch, &mut request, demand);
+                let stages = depth::counted(stages).instrument(span);
+                self.lifecycle.until_cut(stages).await
+            };
+            answer.unwrap_or_else(|| {
+                Err(self.give_up(&mut watch, request.request_id, RequestError::Stopping))
+            })
         }
+    }
+
+    /// Ends the way of a request that is still under way; its stages must have been dropped.
+    fn give_up(
+        &self,
+        watch: &mut Watch<'_>,
+        request_id: String,
+        error: RequestError,
+    ) -> Box<Refused> {
+        watch.end(Some(&error));
+        Box::new(Refused {
+            response: self.refuse(request_id, &error),
+            error,
+            is_told: false,
+        })
     }
 
     async fn stages(
@@ -255,17 +282,14 @@ impl Pipeline {
         request: &mut Request,
         demand: Demand,
     ) -> Result<Reply, Box<Refused>> {
-        let (_place, route) = match self.admit(request) {
+        let (place, route) = match self.admit(request) {
             Ok(admitted) => admitted,
             Err(error) => {
-                watch.end(Some(&error));
-                return Err(Box::new(Refused {
-                    response: self.refuse(mem::take(&mut request.request_id), &error),
-                    error,
-                    is_told: false,
-                }));
+                return Err(self.give_up(watch, mem::take(&mut request.request_id), error));
             }
         };
+        // Calls that go on after their acknowledgement take it along.
+        let mut place = Some(place);
         watch.found(route.config.response_type);
         let checked = self.check(request, route, demand.only).await;
         let (route, checked) = match checked {
@@ -278,7 +302,8 @@ impl Pipeline {
         let result = match checked {
             Ok(target) => match accept(request, &route, target) {
                 Ok(input) => {
-                    self.invoke(request, route, input, after.as_deref(), demand.recipient)
+                    let after = after.as_deref();
+                    self.invoke(request, route, input, after, demand.recipient, &mut place)
                         .await
                 }
                 Err(error) => Err(error.into()),
@@ -291,7 +316,7 @@ impl Pipeline {
                 Ok(reply)
             }
             Err(NotBegun { error, is_told }) => {
-                let mut response = self.refuse(mem::take(&mut request.request_id), &error);
+                let mut response = self.refuse(request.request_id.clone(), &error);
                 // What the recipient has got can no longer be changed.
                 if let Some(after) = after.as_deref().filter(|_| !is_told) {
                     response = after.apply(response).await;
@@ -309,7 +334,7 @@ impl Pipeline {
     /// The stages before anything is known of the caller's rights.
     fn admit(&self, request: &Request) -> Result<(Place<'_>, Arc<Route>), RequestError> {
         depth::check()?;
-        let place = self.in_flight.enter(self.settings.engine.max_in_flight)?;
+        let place = self.lifecycle.enter(self.settings.engine.max_in_flight)?;
         let route = find_config::find_config(&self.configs, request)?;
         Ok((place, route))
     }

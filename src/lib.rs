@@ -89,6 +89,7 @@ mod admission;
 mod any_json;
 mod api;
 pub mod arguments;
+mod background;
 pub mod call;
 #[cfg(feature = "channel")]
 pub mod channel;
@@ -100,6 +101,7 @@ pub mod function;
 #[cfg(feature = "grpc")]
 pub mod grpc;
 pub mod hooks;
+mod lifecycle;
 mod log_text;
 pub mod model;
 pub mod node;

@@ -36,9 +36,9 @@ where
         Err(CallError::NotRunning(message)) => message,
         Err(_) => return Err(Unavailable),
     };
-    let running = std::pin::pin!(owner.wait_until_running(0));
+    let running = std::pin::pin!(owner.wait_until_running_or_shut_down(0));
     match select(running, clock.sleep(PATIENCE)).await {
-        Either::Left(_) => owner.call(message).await.map_err(|_| Unavailable),
-        Either::Right(_) => Err(Unavailable),
+        Either::Left((Some(_), _)) => owner.call(message).await.map_err(|_| Unavailable),
+        Either::Left((None, _)) | Either::Right(_) => Err(Unavailable),
     }
 }

@@ -6,6 +6,7 @@ use crate::{
     arguments::ArgumentError,
     call::local::CallError,
     hooks::HookRejection,
+    lifecycle::NoEntry,
     model::ResponseType,
     node::{NodeCallError, NodeError},
     rate_limiter::RateLimitError,
@@ -18,6 +19,9 @@ pub(crate) enum RequestError {
     /// More requests are in flight than the setting allows, or a pool takes no more work.
     #[error("too much work at the moment: {0}")]
     Busy(String),
+    /// The engine stops: it lets nothing in any more, and cuts what has not ended in time.
+    #[error("the engine is stopping")]
+    Stopping,
     /// No config answers the request.
     #[error("no config for the request type")]
     Unsupported {
@@ -77,6 +81,15 @@ pub(crate) enum RequestError {
     TimedOut(Duration),
 }
 
+impl From<NoEntry> for RequestError {
+    fn from(refused: NoEntry) -> Self {
+        match refused {
+            NoEntry::Full => Self::Busy("as many requests are in flight as there may be".into()),
+            NoEntry::Stopping => Self::Stopping,
+        }
+    }
+}
+
 impl From<Rejected> for RequestError {
     fn from(rejected: Rejected) -> Self {
         Self::Busy(rejected.to_string())
@@ -90,6 +103,7 @@ impl RequestError {
             Self::RetriesExhausted { last, .. } => last.task_end(),
             Self::Call(CallError::Panicked(_)) => TaskEnd::Panicked,
             Self::Call(CallError::TimedOut(_)) => TaskEnd::TimedOut,
+            Self::Stopping => TaskEnd::Cancelled,
             _ => TaskEnd::Error,
         }
     }

@@ -52,7 +52,7 @@ pub(crate) fn failure(request_id: String, error: &RequestError, detail: bool) ->
         RequestError::TooDeep { most } => {
             Response::error(request_id, format!("Requests nest more than {most} deep"))
         }
-        RequestError::Busy(_) | RequestError::RateLimit(_) => {
+        RequestError::Busy(_) | RequestError::Stopping | RequestError::RateLimit(_) => {
             Response::retryable_error(request_id, UNAVAILABLE)
         }
         RequestError::NoFunction { .. }

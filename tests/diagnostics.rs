@@ -398,7 +398,8 @@ async fn an_open_circuit_degrades_the_engine() {
 #[tokio::test]
 async fn what_is_full_or_missing_degrades_the_engine() {
     let mut settings = Settings::default().with_threads(1);
-    settings.engine.max_in_flight = Some(1);
+    settings.engine.max_in_flight = Some(2);
+    settings.engine.stop_timeout_ms = 0;
     settings.async_pool = PoolSettings::new(1, 0);
     let api = start(
         engine([
@@ -421,7 +422,7 @@ async fn what_is_full_or_missing_degrades_the_engine() {
         status_of(&report, "admission"),
         (
             HealthStatus::Degraded,
-            "1 of 1 requests in flight".to_owned()
+            "2 of 2 requests in flight".to_owned()
         )
     );
     assert_eq!(
@@ -472,7 +473,7 @@ async fn statistics_count_requests_by_outcome_retries_and_streams() {
         .execute(Request::new("r", "svc", "waits"))
         .now_or_never();
     assert!(abandoned.is_none());
-    let mut waiting = pin!(api.execute(Request::new("r", "svc", "waits")));
+    let mut waiting = Box::pin(api.execute(Request::new("r", "svc", "waits")));
     assert!(waiting.as_mut().now_or_never().is_none());
     clock.advance(Duration::from_secs(60) - clock_time(&clock));
 
@@ -489,7 +490,8 @@ requests                  7
   rate_limited            0
   invalid_arguments       0
   unavailable             0
-  exception               2
+  exception               1
+  cancelled               1
 requests in flight        1
 undecodable payloads      1
 retries                   2
@@ -500,7 +502,8 @@ streams open              0";
     assert_eq!(statistics.to_string(), expected);
     assert_eq!(statistics.requests(Outcome::Success), 3);
     let json = serde_json::to_value(&statistics).expect("it has a JSON form");
-    assert_eq!(json["requests"]["exception"], 2);
+    assert_eq!(json["requests"]["cancelled"], 1);
+    drop(waiting);
     api.stop().await;
 }
 

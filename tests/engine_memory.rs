@@ -45,10 +45,13 @@ fn start() -> GenApi {
             .local(),
     ];
     let configs = echoes.chain(others);
+    let mut settings = Settings::default().with_threads(THREADS);
+    // Open streams do not end by themselves.
+    settings.engine.stop_timeout_ms = 0;
     GenApi::builder()
         .functions(functions)
         .configs(configs.map(|config| config.build().expect("a valid config")))
-        .settings(Settings::default().with_threads(THREADS))
+        .settings(settings)
         .start_blocking()
         .expect("the engine starts")
 }

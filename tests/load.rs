@@ -340,7 +340,10 @@ async fn the_limits_are_exact_while_many_threads_offer_at_once() {
 /// Whoever asks while the engine stops gets one answer too, and so do all whose calls were under way.
 #[tokio::test]
 async fn a_stop_in_the_middle_of_a_full_load_leaves_one_terminal_response_each() {
-    let mut load = Load::start(settings()).await;
+    let mut settings = settings();
+    // Nothing of it would end by itself.
+    settings.engine.stop_timeout_ms = 0;
+    let mut load = Load::start(settings).await;
     let (calls, _) = load.offer("async", 10 * (PLACES + QUEUE)).await;
     let (streams, _) = load.offer("stream", 10 * STREAMS).await;
     load.until_begun(PLACES + STREAMS).await;

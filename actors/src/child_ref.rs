@@ -166,6 +166,18 @@ impl<A: Actor<Context = Context<A>>> ChildRef<A> {
         }
     }
 
+    /// Like [`wait_until_running`](Self::wait_until_running), but answers `None` where the latest incarnation was ended by its
+    /// supervisor ([`ExitReason::Shutdown`]): that one was terminated, or stops with all its children.
+    ///
+    /// A sibling's restart may end a child in this way too, under the strategies that restart several; it then comes back.
+    pub async fn wait_until_running_or_shut_down(&self, newer_than: u64) -> Option<u64> {
+        let mut status = self.slot.status();
+        let serves = |status: &Status| status.running && status.incarnation > newer_than;
+        let settled = |status: &Status| serves(status) || status.shut_down;
+        let status = status.wait_for(settled).await.ok()?;
+        serves(&status).then_some(status.incarnation)
+    }
+
     /// Watches the incarnation that serves now (OTP: `erlang:monitor`).
     pub fn monitor(&self) -> Monitor {
         let (sender, down) = oneshot::channel();

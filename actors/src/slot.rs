@@ -31,6 +31,8 @@ pub(crate) struct Status {
     pub(crate) starting: bool,
     /// Whether that incarnation serves.
     pub(crate) running: bool,
+    /// Whether that incarnation was ended by its supervisor.
+    pub(crate) shut_down: bool,
 }
 
 /// One child's place; outlives every incarnation of the child.
@@ -117,7 +119,7 @@ impl<A: Actor<Context = Context<A>>> Slot<A> {
         self.status.send_modify(|status| {
             status.incarnation += 1;
             status.starting = true;
-            status.running = false;
+            (status.running, status.shut_down) = (false, false);
             incarnation = status.incarnation;
         });
         Ok(incarnation)
@@ -181,6 +183,7 @@ impl<A: Actor<Context = Context<A>>> Slot<A> {
             self.status.send_modify(|status| {
                 if status.incarnation == incarnation {
                     (status.starting, status.running) = (false, false);
+                    status.shut_down = *reason == ExitReason::Shutdown;
                 }
             });
             std::mem::take(&mut *monitors)

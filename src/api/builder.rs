@@ -8,8 +8,9 @@ use actix_otp::{
 };
 use tokio::{runtime::Handle, sync::oneshot};
 
-use super::{Engine, GenApi};
+use super::{Engine, GenApi, shutdown};
 use crate::{
+    background::Background,
     call::callback::Callbacks,
     clock::{Clock, SystemClock},
     config::{
@@ -18,6 +19,7 @@ use crate::{
     },
     executor::{Executor, Pipeline, PipelineParts},
     function::{ApiFunction, Functions, FunctionsError, Outcome},
+    lifecycle::Lifecycle,
     model::{FunConfig, InvalidConfig, Mfa},
     node::{NoTransport, NodeClient, NodeResolver, NodeSelector, ResolveNodes, SelectNode},
     rate_limiter::{InvalidLimit, RateLimiter, RateLimiterActor},
@@ -175,8 +177,12 @@ impl GenApiBuilder {
             configs.push(config);
         }
         let pool = ArbiterPool::new(settings.engine.thread_count())?;
+        // Connections live here, and end with the engine's threads.
         let runtime = runtime_of(&pool).await?;
-        let clock = clock.unwrap_or_else(|| Arc::new(SystemClock::new(runtime.clone())));
+        let background = Background::start(BLOCKING_THREADS)?;
+        let clock =
+            clock.unwrap_or_else(|| Arc::new(SystemClock::with_timers_of_its_own(&background)));
+        let lifecycle = Arc::<Lifecycle>::default();
         let groups = RelayTable::new(settings.relay, Arc::clone(&clock), telemetry.clone());
         let (relay_spec, relay) = Relay::child(groups);
         let functions = relay::register(functions, relay.clone());
@@ -202,7 +208,7 @@ impl GenApiBuilder {
         let callbacks = Arc::new(Callbacks::new(
             functions,
             Arc::clone(&clock),
-            runtime.clone(),
+            background.handle().clone(),
         ));
         let client = match node_client {
             Some(client) => client.0,
@@ -269,11 +275,12 @@ impl GenApiBuilder {
             pool: pool.clone(),
             clock: Arc::clone(&clock),
             telemetry: telemetry.clone(),
-            runtime,
+            lifecycle,
+            background,
         }));
 
         #[cfg(feature = "grpc")]
-        let door = door(&pipeline, &receiver, Arc::clone(&clock))?;
+        let door = door(&pipeline, &receiver, Arc::clone(&clock), runtime)?;
         let config_db = {
             let (table, failed) = (Arc::clone(&table), failed.clone());
             let telemetry = telemetry.clone();
@@ -286,8 +293,9 @@ impl GenApiBuilder {
             RateLimiterActor::new(rate_limiter.clone())
         });
         let rate_limiter_ref = rate_limiter.child_ref();
-        let async_pool = pool_actor(&worker_pools.async_pool, &pool);
-        let stream_pool = pool_actor(&worker_pools.stream_pool, &pool);
+        let lifecycle = &pipeline.lifecycle;
+        let async_pool = pool_actor(&worker_pools.async_pool, &pool, lifecycle);
+        let stream_pool = pool_actor(&worker_pools.stream_pool, &pool, lifecycle);
         let (async_pool_ref, stream_pool_ref) = (async_pool.child_ref(), stream_pool.child_ref());
         let (executors_spec, executors) = executors(&pipeline, &pool);
         let root = SupervisorSpec::new(Strategy::OneForOne)
@@ -325,6 +333,7 @@ impl GenApiBuilder {
                 stream_pool: stream_pool_ref,
                 executors,
                 root,
+                shutdown: shutdown::Shutdown::default(),
                 #[cfg(feature = "grpc")]
                 door,
             }),
@@ -387,6 +396,7 @@ fn door(
     pipeline: &Pipeline,
     receiver: &ReceiverRef,
     clock: Arc<dyn Clock>,
+    runtime: Handle,
 ) -> Result<Option<Arc<DoorPlan>>, StartApiError> {
     let settings = &pipeline.settings.grpc;
     let Some(listen) = settings.listen else {
@@ -397,15 +407,19 @@ fn door(
         ..Offered::default()
     };
     let trace = Arc::new(W3cTraceContext::default());
-    let runtime = pipeline.runtime().clone();
     let plan = DoorPlan::bind(settings, listen, offered, trace, clock, runtime)?;
     Ok(Some(Arc::new(plan)))
 }
 
-fn pool_actor(workers: &WorkerPool, arbiters: &ArbiterPool) -> ChildSpec<WorkerPoolActor> {
+fn pool_actor(
+    workers: &WorkerPool,
+    arbiters: &ArbiterPool,
+    lifecycle: &Arc<Lifecycle>,
+) -> ChildSpec<WorkerPoolActor> {
     let (workers, arbiters) = (workers.clone(), arbiters.clone());
+    let lifecycle = Arc::clone(lifecycle);
     ChildSpec::new(format!("{}_pool", workers.name()), move || {
-        WorkerPoolActor::new(workers.clone(), arbiters.clone())
+        WorkerPoolActor::under(workers.clone(), arbiters.clone(), Arc::clone(&lifecycle))
     })
 }
 
@@ -431,6 +445,9 @@ fn executors(
 
 /// An executor only starts tasks, so its queue is short-lived; the room is for bursts.
 const EXECUTOR_MAILBOX: usize = 1_024;
+
+/// How many blocking functions run at a time, at most.
+const BLOCKING_THREADS: usize = 512;
 
 /// Resolvers are registered functions too (SPEC section 8).
 fn registered_resolvers(callbacks: &Arc<Callbacks>, settings: &Settings) -> impl ResolveNodes {

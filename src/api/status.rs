@@ -75,6 +75,7 @@ impl GenApi {
             tree,
             pools: self.pool_status(),
             configs: &pipeline.configs,
+            is_ready: self.is_ready(),
             in_flight: pipeline.in_flight(),
             max_in_flight: pipeline.settings.engine.max_in_flight,
         })

@@ -31,6 +31,8 @@ pub enum HealthStatus {
     Healthy,
     /// Requests are served, but not all of them, or not as well.
     Degraded,
+    /// It stops: what runs may end, and nothing more is taken.
+    Stopping,
     /// The engine was stopped, or has given up.
     Stopped,
 }
@@ -53,6 +55,7 @@ pub(crate) struct Vitals<'a> {
     pub(crate) tree: Option<SupervisionTree>,
     pub(crate) pools: PoolsStatus,
     pub(crate) configs: &'a ConfigTable,
+    pub(crate) is_ready: bool,
     pub(crate) in_flight: usize,
     pub(crate) max_in_flight: Option<usize>,
 }
@@ -90,6 +93,12 @@ impl HealthReport {
     #[must_use]
     pub fn is_healthy(&self) -> bool {
         self.status == HealthStatus::Healthy
+    }
+
+    /// Whether requests are served, though perhaps not all of them: what a readiness probe asks.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.status < HealthStatus::Stopping
     }
 }
 
@@ -146,6 +155,10 @@ fn pool(pool: &PoolStatus) -> ComponentHealth {
 fn admission(vitals: &Vitals<'_>) -> ComponentHealth {
     let now = vitals.in_flight;
     let (status, detail) = match vitals.max_in_flight {
+        _ if !vitals.is_ready => (
+            HealthStatus::Stopping,
+            format!("the engine is stopping, {now} requests in flight"),
+        ),
         Some(max) if now >= max => (
             HealthStatus::Degraded,
             format!("{now} of {max} requests in flight"),
@@ -198,6 +211,7 @@ impl fmt::Display for HealthStatus {
         f.pad(match self {
             Self::Healthy => "healthy",
             Self::Degraded => "degraded",
+            Self::Stopping => "stopping",
             Self::Stopped => "stopped",
         })
     }
@@ -247,6 +261,7 @@ mod tests {
             tree: None,
             pools: pools.status(),
             configs: &configs,
+            is_ready: true,
             in_flight: 0,
             max_in_flight: None,
         });

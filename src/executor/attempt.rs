@@ -14,13 +14,14 @@ use tokio::runtime::Handle;
 use super::target::Target;
 use crate::{
     call::{local, retry::Backoff},
-    clock::Clock,
+    clock::{Clock, within},
     config::Route,
     diagnostics::{Count, Counters},
     function::{Call, Function, Outcome, RequestInfo, StreamHandle},
     node::{NodeClient, NodeSelector},
     request_error::RequestError,
     telemetry::{ExecutorEvent, Family, Reason, RequestTags, Telemetry},
+    worker_pool::{TaskEnd, Ticket, WorkerPool},
 };
 
 /// What a function is called with; kept whole between two attempts.
@@ -30,6 +31,13 @@ pub(super) struct Input {
     pub(super) info: RequestInfo,
     pub(super) stream: Option<StreamHandle>,
     pub(super) target: Target,
+}
+
+/// The pool that a call runs in. Each attempt has a place of its own there, so that none is held through a pause.
+pub(super) struct Seat<'p> {
+    pub(super) pool: &'p WorkerPool,
+    /// Of the first attempt.
+    pub(super) ticket: Option<Ticket>,
 }
 
 /// Calls functions under their timeout and with their retries.
@@ -59,8 +67,53 @@ impl Attempts {
         match &input.target {
             Target::Local if route.retries == 0 => self.local(route, input),
             _ if route.retries == 0 => Attempt::Boxed(Box::pin(self.once(route, input, 0))),
-            _ => Attempt::Boxed(Box::pin(self.with_retries(request_id, route, input))),
+            _ => Attempt::Boxed(Box::pin(self.with_retries(request_id, route, input, None))),
         }
+    }
+
+    /// The same in places of a pool.
+    pub(super) async fn run_in_pool(
+        &self,
+        request_id: &str,
+        route: &Route,
+        input: Input,
+        mut seat: Seat<'_>,
+    ) -> Result<Outcome, RequestError> {
+        if route.retries == 0 {
+            return self.in_place(route, &mut seat, input, 0).await;
+        }
+        self.with_retries(request_id, route, input, Some(seat))
+            .await
+    }
+
+    /// Waits for a place, no longer than the call itself may take, and makes the call there.
+    async fn in_place(
+        &self,
+        route: &Route,
+        seat: &mut Seat<'_>,
+        input: Input,
+        retry: u32,
+    ) -> Result<Outcome, RequestError> {
+        let ticket = match seat.ticket.take() {
+            Some(ticket) => ticket,
+            None => seat.pool.admit()?,
+        };
+        let place = match route.timeout {
+            None => ticket.place().await,
+            Some(limit) => {
+                let place = within(&*self.clock, limit, ticket.place()).await;
+                place.ok_or_else(|| {
+                    let millis = limit.as_millis();
+                    RequestError::Busy(format!("no place of the pool was free for {millis} ms"))
+                })?
+            }
+        };
+        let result = self.once(route, input, retry).await;
+        place.finish(match &result {
+            Ok(_) => TaskEnd::Completed,
+            Err(error) => error.task_end(),
+        });
+        result
     }
 
     async fn with_retries(
@@ -68,6 +121,7 @@ impl Attempts {
         request_id: &str,
         route: &Route,
         input: Input,
+        mut seat: Option<Seat<'_>>,
     ) -> Result<Outcome, RequestError> {
         let retries = route.retries;
         let request = RequestTags {
@@ -78,7 +132,12 @@ impl Attempts {
         };
         let mut attempt = 0;
         loop {
-            match self.once(route, input.clone(), attempt).await {
+            let input = input.clone();
+            let settled = match &mut seat {
+                None => self.once(route, input, attempt).await,
+                Some(seat) => self.in_place(route, seat, input, attempt).await,
+            };
+            match settled {
                 Err(error) if error.may_be_retried() && attempt < retries => {
                     attempt += 1;
                     tracing::debug!(

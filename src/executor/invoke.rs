@@ -10,19 +10,19 @@ use tracing::{Instrument, Span};
 use super::{
     Pipeline,
     after::{self, AfterHook},
-    attempt::{Attempts, Input},
+    attempt::{Input, Seat},
     reply::Reply,
 };
 use crate::{
     config::Route,
     diagnostics::Count,
     function::{Outcome, stream_within},
+    lifecycle::{Held, Place},
     model::{Request, Response, ResponseType},
     request_error::RequestError,
     respond,
     response_sink::ResponseSink,
     stream::{StreamCall, StreamParts, StreamTask, StreamWatch},
-    worker_pool::{TaskEnd, Ticket},
 };
 
 impl Pipeline {
@@ -33,31 +33,33 @@ impl Pipeline {
         input: Input,
         after: Option<&AfterHook>,
         recipient: Option<Recipient<Response>>,
+        place: &mut Option<Place<'_>>,
     ) -> Result<Reply, NotBegun> {
         let request_id = request.request_id.as_str();
         match route.config.response_type {
             ResponseType::Sync => {
                 let outcome = self.attempts.run(request_id, &route, input).await;
                 let value = outcome.and_then(single)?;
-                // Nobody asks for it after this.
-                let request_id = mem::take(&mut request.request_id);
-                let mut response = Response::sync(request_id, value);
-                if let Some(after) = after {
-                    response = after.apply(response).await;
-                }
-                Ok(Reply::now(response))
+                Ok(Reply::now(match after {
+                    // Nobody asks for it after this.
+                    None => Response::sync(mem::take(&mut request.request_id), value),
+                    Some(after) => after.apply(Response::sync(request_id, value)).await,
+                }))
             }
             ResponseType::Async => {
-                Ok(self.invoke_async(request_id, route, input, after.cloned(), recipient)?)
+                let to = (after.cloned(), recipient);
+                Ok(self.invoke_async(request_id, route, input, to, place)?)
             }
             ResponseType::Stream => {
                 // It went into the info where the function needs that.
                 let user_id = request.user_id.as_deref();
                 let user_id = user_id.or(input.info.user_id.as_deref()).map(Box::from);
                 let asker = (request_id, user_id);
-                Box::pin(self.invoke_stream(asker, route, input, after, recipient)).await
+                let place = place.as_ref().map(Place::follow);
+                let to = (after, recipient);
+                Box::pin(self.invoke_stream(asker, route, input, to, place)).await
             }
-            _ => Ok(self.invoke_none(request_id, route, input)?),
+            _ => Ok(self.invoke_none(request_id, route, input, place)?),
         }
     }
 
@@ -66,10 +68,12 @@ impl Pipeline {
         request_id: &str,
         route: Arc<Route>,
         input: Input,
-        after: Option<AfterHook>,
-        recipient: Option<Recipient<Response>>,
+        (after, recipient): (Option<AfterHook>, Option<Recipient<Response>>),
+        place: &mut Option<Place<'_>>,
     ) -> Result<Reply, RequestError> {
-        let ticket = self.worker_pools.async_pool.admit()?;
+        let pool = self.worker_pools.async_pool.clone();
+        let ticket = pool.admit()?;
+        let place = place.take().map(Place::keep);
         let delivery = self.delivery(
             request_id.into(),
             Response::async_ack(request_id),
@@ -85,28 +89,39 @@ impl Pipeline {
             Arc::clone(&self.attempts),
             self.settings.security.detail_error,
         );
+        let lifecycle = Arc::clone(&self.lifecycle);
         let work = async move {
             sink.on_loss(respond::lost);
-            if let Some(acknowledgement) = acknowledgement {
-                // A receiver that is gone already does not keep the accepted call from being made.
-                let _ = sink.send(acknowledgement).await;
-            }
-            let result = run_in_pool(ticket, &attempts, &request_id, &route, input).await;
-            let response = match result.and_then(single) {
-                Ok(value) => Response::sync(request_id, value),
-                Err(error) => {
-                    tracing::warn!(
-                        request_id = crate::log_text::cut(&request_id),
-                        error = crate::log_text::printed(&error),
-                        "an async call failed"
-                    );
-                    respond::failure(request_id, &error, detail_error)
-                }
+            let seat = Seat {
+                pool: &pool,
+                ticket: Some(ticket),
             };
-            let response = after::apply(after.as_ref(), response).await;
-            // What came before the terminal response must have been taken before it may follow.
-            poll_fn(|cx| sink.poll_settled(cx)).await;
-            sink.finish(response);
+            let called = async {
+                if let Some(acknowledgement) = acknowledgement {
+                    // A receiver that is gone already does not keep the accepted call from being made.
+                    let _ = sink.send(acknowledgement).await;
+                }
+                let called = attempts.run_in_pool(&request_id, &route, input, seat);
+                let result = called.await;
+                let response = match result.and_then(single) {
+                    Ok(value) => Response::sync(&*request_id, value),
+                    Err(error) => {
+                        tracing::warn!(
+                            request_id = crate::log_text::cut(&request_id),
+                            error = crate::log_text::printed(&error),
+                            "an async call failed"
+                        );
+                        respond::failure(request_id.clone(), &error, detail_error)
+                    }
+                };
+                let response = after::apply(after.as_ref(), response).await;
+                // What came before the terminal response must have been taken before it may follow.
+                poll_fn(|cx| sink.poll_settled(cx)).await;
+                response
+            };
+            let response = lifecycle.until_cut(called).await;
+            sink.finish(response.unwrap_or_else(|| respond::unavailable(request_id)));
+            drop(place);
         };
         self.pool.pick().spawn(work.in_current_span());
         Ok(reply)
@@ -117,18 +132,28 @@ impl Pipeline {
         request_id: &str,
         route: Arc<Route>,
         input: Input,
+        place: &mut Option<Place<'_>>,
     ) -> Result<Reply, RequestError> {
-        let ticket = self.worker_pools.async_pool.admit()?;
+        let pool = self.worker_pools.async_pool.clone();
+        let ticket = pool.admit()?;
+        let place = place.take().map(Place::keep);
         let request_id = request_id.to_owned();
-        let attempts = Arc::clone(&self.attempts);
+        let (attempts, lifecycle) = (Arc::clone(&self.attempts), Arc::clone(&self.lifecycle));
         let work = async move {
-            if let Err(error) = run_in_pool(ticket, &attempts, &request_id, &route, input).await {
+            let seat = Seat {
+                pool: &pool,
+                ticket: Some(ticket),
+            };
+            let called = attempts.run_in_pool(&request_id, &route, input, seat);
+            let result = lifecycle.until_cut(called).await;
+            if let Err(error) = result.unwrap_or(Err(RequestError::Stopping)) {
                 tracing::warn!(
                     request_id = crate::log_text::cut(&request_id),
                     error = crate::log_text::printed(&error),
                     "a call without a response failed"
                 );
             }
+            drop(place);
         };
         self.pool.pick().spawn(work.in_current_span());
         Ok(Reply::nothing())
@@ -139,8 +164,8 @@ impl Pipeline {
         (request_id, user_id): (&str, Option<Box<str>>),
         route: Arc<Route>,
         mut input: Input,
-        after: Option<&AfterHook>,
-        recipient: Option<Recipient<Response>>,
+        (after, recipient): (Option<&AfterHook>, Option<Recipient<Response>>),
+        place: Option<Held>,
     ) -> Result<Reply, NotBegun> {
         let admitted = self.worker_pools.stream_pool.admit();
         let ticket = admitted.map_err(RequestError::from)?;
@@ -174,6 +199,7 @@ impl Pipeline {
             acknowledgement,
             watch: StreamWatch::new(live, route, self.telemetry.clone(), clock),
             ticket,
+            place,
             detail_error: self.settings.security.detail_error,
         });
         let task = Box::new(task);
@@ -220,23 +246,6 @@ impl Pipeline {
             }
         }
     }
-}
-
-/// Waits for a place in the pool and makes the call there.
-async fn run_in_pool(
-    ticket: Ticket,
-    attempts: &Attempts,
-    request_id: &str,
-    route: &Route,
-    input: Input,
-) -> Result<Outcome, RequestError> {
-    let place = ticket.place().await;
-    let result = attempts.run(request_id, route, input).await;
-    place.finish(match &result {
-        Ok(_) => TaskEnd::Completed,
-        Err(error) => error.task_end(),
-    });
-    result
 }
 
 /// A call that nobody was told an acknowledgement of.

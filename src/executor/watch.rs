@@ -101,6 +101,15 @@ impl<'p> Watch<'p> {
         });
     }
 
+    fn cancel(&mut self) {
+        self.close(Outcome::Cancelled);
+        self.emit(|request, duration| ExecutorEvent::RequestCancelled {
+            request,
+            response_type: self.response_type,
+            duration,
+        });
+    }
+
     fn close(&mut self, outcome: Outcome) {
         self.open = false;
         self.pipeline.attempts.counters.request(outcome);
@@ -137,7 +146,7 @@ impl Drop for Watch<'_> {
         if thread::panicking() {
             self.exception(ExceptionKind::Panic, &"the engine panicked");
         } else {
-            self.exception(ExceptionKind::Cancelled, &"the caller stopped waiting");
+            self.cancel();
         }
     }
 }
@@ -176,9 +185,9 @@ fn judge(error: &RequestError) -> Result<Outcome, ExceptionKind> {
         RequestError::PermissionDenied => Ok(Outcome::Denied),
         RequestError::RateLimit(RateLimitError::Limited(_)) => Ok(Outcome::RateLimited),
         RequestError::Argument(_) => Ok(Outcome::InvalidArguments),
-        RequestError::Busy(_) | RequestError::RateLimit(RateLimitError::Unavailable) => {
-            Ok(Outcome::Unavailable)
-        }
+        RequestError::Busy(_)
+        | RequestError::Stopping
+        | RequestError::RateLimit(RateLimitError::Unavailable) => Ok(Outcome::Unavailable),
         RequestError::RetriesExhausted { .. }
         | RequestError::Call(CallError::Failed(_) | CallError::Public(_)) => Ok(Outcome::Failed),
         RequestError::Call(CallError::Panicked(_)) => Err(ExceptionKind::Panic),

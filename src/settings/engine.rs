@@ -1,13 +1,13 @@
 //! The engine itself, the requests it takes and the streams it opens.
 
-use std::{num::NonZero, thread};
+use std::{num::NonZero, thread, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::{DEFAULT_BUFFER_BYTES, DEFAULT_MAX_PAYLOAD_BYTES, StreamBuffer};
 
 /// The threads of the engine and how much it takes on at a time.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 #[non_exhaustive]
 pub struct EngineSettings {
@@ -15,8 +15,22 @@ pub struct EngineSettings {
     /// is 0: as many as there are processors, but no more than 4. Sync calls run on the threads of their callers.
     pub threads: usize,
     /// How many requests may be under way at a time; what exceeds it is answered at once with `Service temporarily
-    /// unavailable` (SPEC section 3). At least 1; by default there is no limit.
+    /// unavailable` (SPEC section 3). Async and none calls count until they have ended, streams until they are open. At
+    /// least 1; by default there is no limit.
     pub max_in_flight: Option<usize>,
+    /// How long a stop waits for what is under way, in milliseconds, before it is cut (SPEC section 23); 5 000 by default.
+    /// With 0 everything is cut at once.
+    pub stop_timeout_ms: u64,
+}
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        Self {
+            threads: 0,
+            max_in_flight: None,
+            stop_timeout_ms: 5_000,
+        }
+    }
 }
 
 impl EngineSettings {
@@ -29,6 +43,12 @@ impl EngineSettings {
                 .min(4),
             threads => threads,
         }
+    }
+
+    /// [`stop_timeout_ms`](Self::stop_timeout_ms).
+    #[must_use]
+    pub fn stop_timeout(&self) -> Duration {
+        Duration::from_millis(self.stop_timeout_ms)
     }
 }
 

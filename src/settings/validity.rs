@@ -23,6 +23,8 @@ impl Settings {
     pub fn validate(&self) -> Result<(), InvalidSettings> {
         let mut faults = Faults::default();
         faults.range("engine.threads", self.engine.threads, 0, MOST_THREADS);
+        let patience = self.engine.stop_timeout_ms;
+        faults.range("engine.stop_timeout_ms", patience, 0, LONGEST_MS);
         if let Some(requests) = self.engine.max_in_flight {
             faults.count("engine.max_in_flight", requests);
         }

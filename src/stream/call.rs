@@ -6,7 +6,10 @@ use actix::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture,
 };
 
-use super::{live::Stop, task::StreamTask};
+use super::{
+    live::{Stop, StopReason},
+    task::StreamTask,
+};
 
 /// The actor of one stream, a temporary child of the engine's stream supervisor.
 ///
@@ -49,7 +52,7 @@ impl Handler<StopStream> for StreamCall {
     type Result = ();
 
     fn handle(&mut self, _: StopStream, _: &mut Context<Self>) {
-        self.stop.ask();
+        self.stop.ask(StopReason::Request);
     }
 }
 

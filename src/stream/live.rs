@@ -5,7 +5,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU8, Ordering},
     },
     task::Waker,
 };
@@ -38,6 +38,8 @@ struct State {
     /// Request ids are the clients' choice, so several streams may have one; the number tells them apart.
     streams: BTreeMap<(Arc<str>, u64), Arc<Stop>>,
     next_number: u64,
+    /// The engine has ended: what is still to be opened ends too.
+    is_cut: bool,
 }
 
 /// Whose streams somebody wants to stop.
@@ -50,7 +52,8 @@ pub(crate) enum Owner<'a> {
 
 /// The way to stop one stream from outside.
 pub(crate) struct Stop {
-    asked: AtomicBool,
+    /// Why, as a [`StopReason`]; 0 before anybody has asked.
+    asked: AtomicU8,
     /// The task of the stream.
     task: AtomicWaker,
     producer: StreamCloser,
@@ -58,21 +61,37 @@ pub(crate) struct Stop {
     user_id: Option<Box<str>>,
 }
 
+/// Why a stream is asked to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StopReason {
+    /// Somebody has had enough: the stream is complete.
+    Request = 1,
+    /// The engine has stopped, and waits no longer.
+    Shutdown = 2,
+}
+
 impl Stop {
-    /// Asks the stream to end; what its producer sends from now on is refused.
-    pub(super) fn ask(&self) {
+    /// Asks the stream to end; what its producer sends from now on is refused. Who asks first gives the reason.
+    pub(super) fn ask(&self, reason: StopReason) {
         // In this order: a function that fails because it was cut off must not look like one that failed by itself.
-        self.asked.store(true, Ordering::Release);
+        let (release, acquire) = (Ordering::Release, Ordering::Acquire);
+        let _ = self
+            .asked
+            .compare_exchange(0, reason as u8, release, acquire);
         self.producer.close();
         self.task.wake();
     }
 
-    /// Whether somebody has asked.
-    pub(super) fn is_asked(&self) -> bool {
-        self.asked.load(Ordering::Acquire)
+    /// Why somebody has asked, if anybody has.
+    pub(super) fn asked(&self) -> Option<StopReason> {
+        match self.asked.load(Ordering::Acquire) {
+            0 => None,
+            reason if reason == StopReason::Request as u8 => Some(StopReason::Request),
+            _ => Some(StopReason::Shutdown),
+        }
     }
 
-    /// Who is woken when somebody asks; to be told before [`is_asked`](Self::is_asked) is looked at.
+    /// Who is woken when somebody asks; to be told before [`asked`](Self::asked) is looked at.
     pub(super) fn tell(&self, task: &Waker) {
         self.task.register(task);
     }
@@ -87,16 +106,21 @@ impl LiveStreams {
         producer: StreamCloser,
     ) -> LiveStream {
         let stop = Arc::new(Stop {
-            asked: AtomicBool::new(false),
+            asked: AtomicU8::new(0),
             task: AtomicWaker::new(),
             producer,
             user_id,
         });
-        let mut state = self.state.lock();
-        let number = state.next_number;
-        state.next_number += 1;
-        let key = (id, number);
-        state.streams.insert(key.clone(), Arc::clone(&stop));
+        let (key, is_cut) = {
+            let mut state = self.state.lock();
+            let key = (id, state.next_number);
+            state.next_number += 1;
+            state.streams.insert(key.clone(), Arc::clone(&stop));
+            (key, state.is_cut)
+        };
+        if is_cut {
+            stop.ask(StopReason::Shutdown);
+        }
         LiveStream {
             streams: Arc::clone(self),
             key,
@@ -112,7 +136,7 @@ impl LiveStreams {
             let same_id = state.streams.range((Arc::clone(&id), 0)..=(id, u64::MAX));
             let open = same_id
                 .map(|(_, stop)| stop)
-                .filter(|stop| !stop.is_asked());
+                .filter(|stop| stop.asked().is_none());
             let owned = open.filter(|stop| match owner {
                 Owner::Of(user) => stop.user_id.as_deref() == user,
                 Owner::Anybody => true,
@@ -128,9 +152,21 @@ impl LiveStreams {
         }
         // Outside of the lock, for it wakes tasks.
         for stop in found {
-            stop.ask();
+            stop.ask(StopReason::Request);
         }
         Ok(())
+    }
+
+    /// Ends all streams, because the engine ends; also those that are still to be opened.
+    pub(crate) fn cut(&self) {
+        let open: Vec<_> = {
+            let mut state = self.state.lock();
+            state.is_cut = true;
+            state.streams.values().cloned().collect()
+        };
+        for stop in open {
+            stop.ask(StopReason::Shutdown);
+        }
     }
 
     pub(crate) fn count(&self) -> usize {

@@ -16,7 +16,7 @@ use std::{
 use futures_util::{FutureExt, future::BoxFuture};
 
 use super::{
-    live::Stop,
+    live::{Stop, StopReason},
     source::{Begin, Source, SourceEnd},
     watch::StreamWatch,
 };
@@ -24,6 +24,7 @@ use crate::{
     call::local::CallError,
     clock::Sleep,
     function::StreamEvents,
+    lifecycle::Held,
     model::{Chunk, Response},
     request_error::RequestError,
     respond,
@@ -47,6 +48,8 @@ pub(crate) struct StreamParts {
     pub(crate) watch: StreamWatch,
     /// Its place among the open streams, which it holds until it ends.
     pub(crate) ticket: Ticket,
+    /// Its share of what the engine waits for when it stops; given up last.
+    pub(crate) place: Option<Held>,
     pub(crate) detail_error: bool,
 }
 
@@ -63,6 +66,8 @@ pub(crate) struct StreamTask {
     detail_error: bool,
     /// A chunk was handed on.
     begun: bool,
+    /// The last field, so that its drop comes after that of the sink.
+    _place: Option<Held>,
 }
 
 enum Phase {
@@ -86,6 +91,8 @@ enum End {
     Source(SourceEnd),
     /// Somebody stopped it from outside.
     Stopped,
+    /// The engine did not wait any longer.
+    Cut,
     TimedOut(RequestError),
     ReceiverGone,
 }
@@ -104,6 +111,7 @@ impl StreamTask {
             expiry: None,
             detail_error: parts.detail_error,
             begun: false,
+            _place: parts.place,
         }
     }
 
@@ -149,13 +157,15 @@ impl StreamTask {
             )
         };
         let mut next = self.forward(cx);
-        if unfinished(&next) && self.stop_signal().is_asked() {
+        if unfinished(&next)
+            && let Some(reason) = self.stop_signal().asked()
+        {
             // What was sent before the stop goes out before the end, as far as the receiver has room.
             if next.is_pending() {
                 next = self.forward(cx);
             }
             if unfinished(&next) {
-                next = Poll::Ready(End::Stopped);
+                next = Poll::Ready(End::asked(reason));
             }
         }
         next
@@ -194,15 +204,18 @@ impl StreamTask {
         self.expiry = None;
         self.watch.close(end.kind());
         if let Phase::Open(place) = mem::replace(&mut self.phase, Phase::Done) {
-            place.finish(
-                end.error()
+            place.finish(match &end {
+                End::Cut => TaskEnd::Cancelled,
+                end => end
+                    .error()
                     .map_or(TaskEnd::Completed, RequestError::task_end),
-            );
+            });
         }
         let request_id = self.watch.request_id();
         let response = match end {
             End::ReceiverGone => return self.sink.abandon(),
             End::Source(SourceEnd::Complete) | End::Stopped => Response::stream_end(request_id),
+            End::Cut => respond::unavailable(request_id.to_owned()),
             End::Source(SourceEnd::Last(value)) => Response::last_stream_chunk(request_id, value),
             End::Source(SourceEnd::Failed(error) | SourceEnd::BrokenOff(error))
             | End::TimedOut(error) => {
@@ -243,8 +256,10 @@ impl Future for StreamTask {
                     Poll::Pending if this.sink.poll_gone(cx).is_ready() => {
                         this.end(End::ReceiverGone);
                     }
-                    Poll::Pending if this.stop_signal().is_asked() => this.end(End::Stopped),
-                    Poll::Pending => return Poll::Pending,
+                    Poll::Pending => match this.stop_signal().asked() {
+                        Some(reason) => this.end(End::asked(reason)),
+                        None => return Poll::Pending,
+                    },
                 },
                 Phase::Open(_) => {
                     let end = ready!(this.poll_end(cx));
@@ -268,13 +283,20 @@ impl Drop for StreamTask {
 }
 
 impl End {
+    fn asked(reason: StopReason) -> Self {
+        match reason {
+            StopReason::Request => Self::Stopped,
+            StopReason::Shutdown => Self::Cut,
+        }
+    }
+
     fn kind(&self) -> StreamEnd {
         match self {
             Self::Source(SourceEnd::Complete | SourceEnd::Last(_)) => StreamEnd::Complete,
             Self::Source(SourceEnd::Failed(_) | SourceEnd::BrokenOff(_)) | Self::TimedOut(_) => {
                 StreamEnd::Failed
             }
-            Self::Stopped => StreamEnd::Stopped,
+            Self::Stopped | Self::Cut => StreamEnd::Stopped,
             Self::ReceiverGone => StreamEnd::ReceiverGone,
         }
     }

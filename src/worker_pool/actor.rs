@@ -1,6 +1,6 @@
 //! The actor around a pool: typed messages for its verbs, and tasks that it runs on the engine's threads.
 
-use std::{fmt, future::Future, time::Duration};
+use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use actix::{Actor, Context, Handler, Message, MessageResult, ResponseFuture};
 use actix_otp::ArbiterPool;
@@ -12,7 +12,7 @@ use super::{
     status::PoolStatus,
     worker::{self, RunError},
 };
-use crate::call::local::contained::Contained;
+use crate::{call::local::contained::Contained, lifecycle::Lifecycle};
 
 /// Takes the verbs of a [`WorkerPool`] as messages, and runs tasks in it.
 ///
@@ -21,13 +21,27 @@ use crate::call::local::contained::Contained;
 pub struct WorkerPoolActor {
     pool: WorkerPool,
     arbiters: ArbiterPool,
+    lifecycle: Arc<Lifecycle>,
 }
 
 impl WorkerPoolActor {
     /// The actor for this pool, which spreads its tasks over these threads.
     #[must_use]
     pub fn new(pool: WorkerPool, arbiters: ArbiterPool) -> Self {
-        Self { pool, arbiters }
+        Self::under(pool, arbiters, Arc::default())
+    }
+
+    /// The same for a pool of an engine, which takes no tasks any more when it stops, and cuts those that do not end.
+    pub(crate) fn under(
+        pool: WorkerPool,
+        arbiters: ArbiterPool,
+        lifecycle: Arc<Lifecycle>,
+    ) -> Self {
+        Self {
+            pool,
+            arbiters,
+            lifecycle,
+        }
     }
 }
 
@@ -82,7 +96,8 @@ impl<T> Run<T> {
         }
     }
 
-    /// Ends the task when it has waited for so long, counted from the first time that it waits.
+    /// Ends the task when it has waited for so long, counted from the first time that it waits. It may wait as long for a
+    /// place before.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -128,15 +143,23 @@ impl<T: Send + 'static> Handler<Run<T>> for WorkerPoolActor {
         let Run { task, timeout } = message;
         // From here on, for dropping a task that is refused runs foreign code too.
         let task = Contained::new(task, Handle::current());
+        let Ok(held) = self.lifecycle.enter_task() else {
+            return Box::pin(async { Err(RunError::Stopping) });
+        };
         let ticket = match self.pool.admit() {
             Ok(ticket) => ticket,
             Err(rejected) => return Box::pin(async move { Err(rejected.into()) }),
         };
         let clock = self.pool.clock().clone();
         let (sender, answer) = oneshot::channel();
+        let lifecycle = Arc::clone(&self.lifecycle);
         // Where the thread takes no more tasks, the sender is dropped with the task.
         self.arbiters.pick().spawn(async move {
-            let _ = sender.send(worker::run(ticket, task, timeout, clock).await);
+            let run = worker::run(ticket, task, timeout, clock);
+            if let Some(answer) = lifecycle.until_cut(run).await {
+                let _ = sender.send(answer);
+            }
+            drop(held);
         });
         Box::pin(async move { answer.await.unwrap_or(Err(RunError::ThreadStopped)) })
     }
@@ -170,7 +193,7 @@ impl Handler<ResetCircuit> for WorkerPoolActor {
 
 #[cfg(test)]
 mod tests {
-    use std::{future::pending, sync::Arc};
+    use std::future::pending;
 
     use actix::Addr;
     use actix_otp::{ChildSpec, Strategy, SupervisorSpec};

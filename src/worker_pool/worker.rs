@@ -9,7 +9,10 @@ use super::{
     event::{Rejected, TaskEnd},
     ticket::Ticket,
 };
-use crate::{call::local::contained::Contained, clock::Clock};
+use crate::{
+    call::local::contained::Contained,
+    clock::{Clock, within},
+};
 
 /// Why a task that was sent to a pool has no result.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -24,19 +27,28 @@ pub enum RunError {
     /// It did not end within its time.
     #[error("the task timed out after {} ms", .0.as_millis())]
     TimedOut(Duration),
-    /// The thread that had it stopped before the task ended.
+    /// The engine is stopping; it never ran.
+    #[error("the engine is stopping")]
+    Stopping,
+    /// The thread that had it stopped before the task ended, or the engine did not wait for it any longer.
     #[error("the thread of the task stopped")]
     ThreadStopped,
 }
 
-/// Runs a task once its ticket's turn has come. The time runs from the first time that the task waits.
+/// Runs a task once its ticket's turn has come. The time runs from the first time that the task waits; it may wait as long for
+/// its turn.
 pub(super) async fn run<T>(
     ticket: Ticket,
     task: Contained<BoxFuture<'static, T>>,
     timeout: Option<Duration>,
     clock: Arc<dyn Clock>,
 ) -> Result<T, RunError> {
-    let place = ticket.place().await;
+    let place = match timeout {
+        None => ticket.place().await,
+        Some(limit) => within(&*clock, limit, ticket.place())
+            .await
+            .ok_or(RunError::TimedOut(limit))?,
+    };
     // Declared after the place and so dropped before it: what a task holds is free before the next one starts.
     let mut running = task;
     let mut timer = None;
@@ -59,7 +71,9 @@ pub(super) async fn run<T>(
         Ok(_) => TaskEnd::Completed,
         Err(RunError::Panicked(_)) => TaskEnd::Panicked,
         Err(RunError::TimedOut(_)) => TaskEnd::TimedOut,
-        Err(RunError::Rejected(_) | RunError::ThreadStopped) => TaskEnd::Cancelled,
+        Err(RunError::Rejected(_) | RunError::Stopping | RunError::ThreadStopped) => {
+            TaskEnd::Cancelled
+        }
     });
     outcome
 }

@@ -82,7 +82,7 @@ fn it_embeds_in_a_plain_main() {
 }
 
 /// An executor that is no tokio runtime: a stream's first item, polled by a thread that parks.
-fn futures_executor<F: Future>(future: F) -> F::Output {
+pub(crate) fn futures_executor<F: Future>(future: F) -> F::Output {
     struct Unpark(std::thread::Thread);
     impl std::task::Wake for Unpark {
         fn wake(self: Arc<Self>) {

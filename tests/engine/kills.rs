@@ -129,5 +129,6 @@ async fn a_stream_whose_actor_is_killed_ends_with_an_error() {
         .later
         .expect("chunks");
     assert_eq!(later.next().await, Some(Response::stream_chunk("r", 1)));
+    drop(later);
     api.stop().await;
 }

@@ -12,4 +12,5 @@ mod nesting;
 mod panics;
 mod start_stream;
 mod stopped_streams;
+mod stopping;
 mod streams;
