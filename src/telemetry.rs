@@ -36,6 +36,7 @@
 //! | `gen_api.request.start` | [`ExecutorEvent::RequestStart`] | a request comes in |
 //! | `gen_api.request.stop` | [`ExecutorEvent::RequestStop`] | it is answered, accepted or refused |
 //! | `gen_api.request.exception` | [`ExecutorEvent::RequestException`] | its way broke |
+//! | `gen_api.request.cancelled` | [`ExecutorEvent::RequestCancelled`] | nobody waits for it any more |
 //! | `gen_api.request.denied` | [`ExecutorEvent::PermissionDenied`] | the permission rule refuses it |
 //! | `gen_api.request.retry` | [`ExecutorEvent::Retry`] | its call is made once more |
 //! | `gen_api.request.retry_exhausted` | [`ExecutorEvent::RetryExhausted`] | the last retry failed |
@@ -46,6 +47,7 @@
 //! | `gen_api.hook.before.start`, `gen_api.hook.after.start` | [`HookEvent::Start`] | a hook begins |
 //! | `gen_api.hook.before.stop`, `gen_api.hook.after.stop` | [`HookEvent::Stop`] | it has answered |
 //! | `gen_api.hook.before.exception`, `gen_api.hook.after.exception` | [`HookEvent::Exception`] | it broke |
+//! | `gen_api.hook.before.cancelled`, `gen_api.hook.after.cancelled` | [`HookEvent::Cancelled`] | it was given up with its request |
 //! | `gen_api.worker_pool.task.start` | [`WorkerPoolEvent::TaskStart`] | a task gets its place |
 //! | `gen_api.worker_pool.task.stop` | [`WorkerPoolEvent::TaskStop`] | it is done |
 //! | `gen_api.worker_pool.task.exception` | [`WorkerPoolEvent::TaskException`] | it broke |

@@ -50,6 +50,14 @@ pub(super) fn with_every_event(mut visit: impl FnMut(Event<'_>)) {
         .into(),
     );
     visit(
+        ExecutorEvent::RequestCancelled {
+            request,
+            response_type: None,
+            duration,
+        }
+        .into(),
+    );
+    visit(
         ExecutorEvent::PermissionDenied {
             request,
             user_id: Some("ann"),
@@ -127,6 +135,7 @@ pub(super) fn with_every_event(mut visit: impl FnMut(Event<'_>)) {
             }
             .into(),
         );
+        visit(HookEvent::Cancelled { hook, duration }.into());
         visit(
             HookEvent::Exception {
                 hook,
