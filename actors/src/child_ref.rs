@@ -111,6 +111,29 @@ impl<A: Actor<Context = Context<A>>> ChildRef<A> {
         running.answer(answer).await
     }
 
+    /// Like [`call`](Self::call), with a time limit (OTP: `gen_server:call/3`).
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::TimedOut`], and those of [`call`](Self::call). A message with which the actor had not begun by then is
+    /// dropped; one with which it had is carried out, and its result dropped.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime with time, which every arbiter has.
+    pub async fn call_within<M>(
+        &self,
+        message: M,
+        limit: Duration,
+    ) -> Result<M::Result, CallError<M>>
+    where
+        A: Handler<M>,
+        M: Message<Result: Send> + Send + 'static,
+    {
+        let answer = timeout(limit, self.call(message)).await;
+        answer.unwrap_or(Err(CallError::TimedOut(limit)))
+    }
+
     /// Sends a message without waiting for anything (OTP: `gen_server:cast`).
     ///
     /// # Errors
@@ -207,21 +230,7 @@ impl<A: Actor<Context = Context<A>>> ChildRef<A> {
     ///
     /// Outside of a tokio runtime with time, which every arbiter has.
     pub async fn stop_or_kill(&self, patience: Duration) -> ExitReason {
-        let Some(control) = self.slot.control() else {
-            return ExitReason::NotRunning;
-        };
-        if control.exit_reason().is_some() {
-            return ExitReason::NotRunning;
-        }
-        control.send(Signal::Stop);
-        // The kill comes in time also where the caller goes away.
-        let ending = Arc::clone(&control);
-        tokio::spawn(async move {
-            if timeout(patience, ending.exited()).await.is_err() {
-                ending.send(Signal::Kill);
-            }
-        });
-        control.exited().await
+        self.end_within(Signal::Stop, patience).await
     }
 
     /// Ends the present incarnation without its hooks, reason [`ExitReason::Killed`], and waits for its end
@@ -230,6 +239,25 @@ impl<A: Actor<Context = Context<A>>> ChildRef<A> {
     /// A handler that blocks its thread delays the end until it returns.
     pub async fn kill(&self) -> ExitReason {
         self.end(Signal::Kill).await
+    }
+
+    /// Ends the present incarnation, with a kill when it has not ended in time.
+    pub(crate) async fn end_within(&self, signal: Signal, limit: Duration) -> ExitReason {
+        let Some(control) = self.slot.control() else {
+            return ExitReason::NotRunning;
+        };
+        if control.exit_reason().is_some() {
+            return ExitReason::NotRunning;
+        }
+        control.send(signal);
+        // The kill comes in time also where the caller goes away.
+        let ending = Arc::clone(&control);
+        tokio::spawn(async move {
+            if timeout(limit, ending.exited()).await.is_err() {
+                ending.send(Signal::Kill);
+            }
+        });
+        control.exited().await
     }
 
     /// What is here and below, at this moment.
@@ -300,6 +328,8 @@ pub enum CallError<M> {
     Died(ExitReason),
     /// The actor lives on, but dropped the reply: a task it had started for it panicked or was cancelled.
     NoReply,
+    /// There was no reply in time; only [`ChildRef::call_within`] minds.
+    TimedOut(Duration),
 }
 
 impl<M> CallError<M> {
@@ -307,7 +337,7 @@ impl<M> CallError<M> {
     pub fn into_message(self) -> Option<M> {
         match self {
             Self::NotRunning(message) | Self::Full(message) => Some(message),
-            Self::Died(_) | Self::NoReply => None,
+            Self::Died(_) | Self::NoReply | Self::TimedOut(_) => None,
         }
     }
 }
@@ -319,6 +349,7 @@ impl<M> fmt::Display for CallError<M> {
             Self::Full(_) => f.write_str("the actor's mailbox is full"),
             Self::Died(reason) => write!(f, "the actor ended before it replied: {reason}"),
             Self::NoReply => f.write_str("the actor dropped the reply"),
+            Self::TimedOut(limit) => write!(f, "the actor did not reply within {limit:?}"),
         }
     }
 }
@@ -330,6 +361,7 @@ impl<M> fmt::Debug for CallError<M> {
             Self::Full(_) => f.write_str("Full(..)"),
             Self::Died(reason) => f.debug_tuple("Died").field(reason).finish(),
             Self::NoReply => f.write_str("NoReply"),
+            Self::TimedOut(limit) => f.debug_tuple("TimedOut").field(limit).finish(),
         }
     }
 }

@@ -17,6 +17,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
+    backoff::Backoff,
     child_ref::ChildRef,
     control::Control,
     exit::ExitReason,
@@ -94,6 +95,10 @@ pub struct ChildSpecInfo {
     pub kind: ChildKind,
     /// Whether its exit can end the supervisor, see [`AutoShutdown`](crate::AutoShutdown).
     pub significant: bool,
+    /// How long it waits before a restart.
+    pub backoff: Option<Backoff>,
+    /// How long its start may take.
+    pub start_timeout: Option<Duration>,
     /// The Rust type of the actor.
     pub actor: &'static str,
 }
@@ -163,6 +168,8 @@ impl<A: Actor<Context = Context<A>>> ChildSpec<A> {
                 shutdown,
                 kind,
                 significant: false,
+                backoff: None,
+                start_timeout: None,
                 actor: std::any::type_name::<A>(),
             },
         }
@@ -177,6 +184,22 @@ impl<A: Actor<Context = Context<A>>> ChildSpec<A> {
     /// How it is ended; the default is a timeout of 5 seconds for workers, infinity for supervisors.
     pub fn shutdown(mut self, shutdown: Shutdown) -> Self {
         self.info.shutdown = shutdown;
+        self
+    }
+
+    /// How long it waits before it is started again; by default it is started at once, as in OTP.
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.info.backoff = Some(backoff);
+        self
+    }
+
+    /// How long its start may take; by default there is no limit, as in OTP's supervisors.
+    ///
+    /// A start that is not complete by then fails with [`StartError::TimedOut`], after what had begun was ended as
+    /// [`Shutdown`] says. It cannot interrupt a factory that blocks its thread; where that is another one than the
+    /// supervisor's, the start fails in time all the same.
+    pub fn start_timeout(mut self, start_timeout: Duration) -> Self {
+        self.info.start_timeout = Some(start_timeout);
         self
     }
 
@@ -265,11 +288,14 @@ impl ChildSpec<Supervisor> {
         let id = id.into();
         let (path, children) = (Arc::clone(&id), Children::default());
         let view = Arc::new(children.clone());
+        let start_timeout = spec.start_timeout;
         let factory = move |making: &Making<'_, _>| {
             let supervisor = spec.instantiate(making, &path, children.clone())?;
             Ok(Init::Run(supervisor))
         };
-        Self::of_supervisor(id, view, Box::new(factory))
+        let mut child = Self::of_supervisor(id, view, Box::new(factory));
+        child.info.start_timeout = start_timeout;
+        child
     }
 
     /// A nested supervisor whose spec is made anew at each start, and which may fail or decline to start.

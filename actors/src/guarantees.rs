@@ -81,7 +81,8 @@
 //!   group restart ends the group in reverse order and starts all of it in order, also those that were stopped by hand
 //!   or had ended well. Temporary children of the group are gone for good.
 //! - **Retry.** A restart that fails is tried again, after the requests that came in meanwhile. In a group it is the
-//!   restart of the child that failed. There is no pause between attempts: only the budget ends them.
+//!   restart of the child that failed. There is no pause between attempts unless the spec has a
+//!   [`Backoff`](crate::Backoff): only the budget ends them.
 //! - **Budget.** Every attempt is charged before it is made; a group is one charge. More than
 //!   [`Intensity::max_restarts`] within [`Intensity::period`] and the supervisor ends its children, then itself, with
 //!   `Shutdown`. A charge counts until it is older than the period. For the supervisor above that is an exit like any

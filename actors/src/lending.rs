@@ -4,7 +4,7 @@
 //! asked for in that time is noted, and obeyed when the core is back. An operation that is dropped half-way (its
 //! supervisor was killed) drops the core with it.
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Duration};
 
 use actix::{
     Actor, ActorFuture, ActorFutureExt, AsyncContext, AtomicResponse, Context, Handler, Message,
@@ -66,6 +66,9 @@ pub(crate) trait Lender: Actor<Context = Context<Self>> {
         match next {
             Next::GoOn => {}
             Next::TryAgain(key) => self.inbox().post(TryAgain(key)),
+            Next::TryAgainAfter(key, pause) => {
+                ctx.run_later(pause, move |this, _| this.inbox().post(TryAgain(key)));
+            }
             Next::Exit => self.stop_children_and_exit(ctx),
         }
     }
@@ -191,6 +194,8 @@ pub(crate) enum Next {
     GoOn,
     /// A restart failed; try this child again, after what waits in the mailbox.
     TryAgain(u64),
+    /// A child waits for its restart; try this one when the pause is over.
+    TryAgainAfter(u64, Duration),
     /// Too many restarts, or a significant child ended: stop the children and exit.
     Exit,
 }

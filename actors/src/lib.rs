@@ -64,6 +64,7 @@
 //! | [`PartitionSupervisorSpec`] | the same child on every arbiter, reached by key |
 //! | [`Registry`], [`DuplicateRegistry`] | names for actors that vanish with them |
 //! | [`ChildSpec`], [`ChildRef`] | how to start and end a child; the handle that survives its restarts |
+//! | [`Backoff`], [`Intensity`] | how soon and how often a child is restarted |
 //! | [`Monitor`], [`Down`], [`ExitReason`] | hearing of an end, and why |
 //! | [`ExitContext`] | what an actor itself can say: the reason of its exit, when its start is complete |
 //! | [`ArbiterPool`], [`Placement`] | the threads, and who runs where |
@@ -76,6 +77,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), warn(clippy::expect_used, clippy::unwrap_used))]
 
+mod backoff;
 mod child_ref;
 mod child_spec;
 mod control;
@@ -102,6 +104,7 @@ mod task_supervisor;
 mod view;
 
 pub use self::{
+    backoff::Backoff,
     child_ref::{CallError, CastError, ChildRef},
     child_spec::{ChildKind, ChildSpec, ChildSpecInfo, Restart, Shutdown},
     driver::{ExitContext, StartAck},

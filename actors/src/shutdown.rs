@@ -7,7 +7,7 @@ use futures_util::future::{Either, select};
 use tokio::{sync::Notify, time::timeout};
 
 use crate::{
-    child_spec::{Blueprint, Shutdown},
+    child_spec::{Blueprint, ChildSpecInfo, Shutdown},
     control::{Control, Signal},
     exit::ExitReason,
     launch::{LaunchEnv, Launched, StartError, StartResult},
@@ -65,21 +65,22 @@ impl StopRequest {
         }
     }
 
-    /// Waits until a start is complete. Where a stop is asked for first the start is given up: the child is ended by its
-    /// own rule.
+    /// Waits until a start is complete. Where a stop is asked for first, or it takes too long, the start is given up: the
+    /// child is ended by its own rule.
     pub(crate) async fn or_started(
         &self,
         child: Launched,
-        shutdown: Shutdown,
+        info: &ChildSpecInfo,
         kill_timeout: Duration,
     ) -> StartResult {
-        match self.or(child.started).await {
-            Some(started) => started.unwrap_or(Err(StartError::ArbiterStopped)),
-            None => {
-                end_child(&child.control, shutdown, kill_timeout).await;
-                Err(StartError::SupervisorStopping)
-            }
-        }
+        let limit = info.start_timeout;
+        let given_up = match self.or(within(limit, child.started)).await {
+            Some(Some(started)) => return started.unwrap_or(Err(StartError::ArbiterStopped)),
+            Some(None) => StartError::TimedOut(limit.unwrap_or_default()),
+            None => StartError::SupervisorStopping,
+        };
+        end_child(&child.control, info.shutdown, kill_timeout).await;
+        Err(given_up)
     }
 }
 
@@ -106,7 +107,10 @@ async fn kill(control: &Arc<Control>, kill_timeout: Duration) -> Option<ExitReas
     within(Some(kill_timeout), control.exited()).await
 }
 
-async fn within<T>(limit: Option<Duration>, future: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn within<T>(
+    limit: Option<Duration>,
+    future: impl Future<Output = T>,
+) -> Option<T> {
     match limit {
         Some(limit) => timeout(limit, future).await.ok(),
         None => Some(future.await),

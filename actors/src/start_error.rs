@@ -1,6 +1,6 @@
 //! Why something did not start: [`StartError`], and [`BadSpec`] for what is refused before anything is tried.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::exit::ExitReason;
 
@@ -17,6 +17,9 @@ pub enum StartError {
     /// The previous incarnation was told to end and blocks its thread: two at a time are never run.
     #[error("its previous incarnation has not ended yet")]
     StillRunning,
+    /// The start was not complete in time; what had begun was ended again.
+    #[error("its start took longer than {0:?}")]
+    TimedOut(Duration),
     /// The supervisor was told to stop before the start was complete; what had begun was ended again.
     #[error("its supervisor is stopping")]
     SupervisorStopping,
@@ -32,7 +35,7 @@ impl StartError {
             Self::Exited(reason) => reason,
             Self::ArbiterStopped => ExitReason::ArbiterStopped,
             Self::SupervisorStopping => ExitReason::Shutdown,
-            Self::StillRunning | Self::BadSpec(_) => ExitReason::error(self),
+            Self::StillRunning | Self::TimedOut(_) | Self::BadSpec(_) => ExitReason::error(self),
         }
     }
 }

@@ -102,12 +102,15 @@ impl Core {
         else {
             return Next::GoOn;
         };
-        self.named().set_life(key, Life::Restarting(reason.clone()));
+        self.named().set_life(key, Life::Stopped);
         let info = &child.blueprint.info;
         let lineage = &self.settings.origin.lineage;
         lineage.child_terminated(&info.id, incarnation, &reason);
         if info.restart.is_due_after(&reason) {
-            return self.restart(key, &reason).await;
+            return match self.named().restarts(key, reason.clone()) {
+                Some(pause) => Next::TryAgainAfter(key, pause),
+                None => self.restart(key, &reason).await,
+            };
         }
         self.named().remove(key);
         Next::GoOn
@@ -142,7 +145,10 @@ impl Core {
                 self.named().remove(key);
                 Next::GoOn
             }
-            Err(_) => Next::TryAgain(key),
+            Err(error) => match self.named().restarts(key, error.into_reason()) {
+                Some(pause) => Next::TryAgainAfter(key, pause),
+                None => Next::TryAgain(key),
+            },
         }
     }
 
@@ -156,8 +162,7 @@ impl Core {
         }
         let started = self.begin(key, &child.blueprint, restarted).await;
         if let Err(error) = &started {
-            let failure = error.clone().into_reason();
-            self.named().set_life(key, Life::Restarting(failure));
+            self.named().set_life(key, Life::Stopped);
             let lineage = &self.settings.origin.lineage;
             lineage.start_failed(child.blueprint.id(), error);
         }
@@ -180,7 +185,7 @@ impl Core {
         self.named().set_life(key, Life::of(&launched));
         let incarnation = launched.incarnation;
         let info = &blueprint.info;
-        let started = stop.or_started(launched, info.shutdown, limit).await?;
+        let started = stop.or_started(launched, info, limit).await?;
         if started == Started::Running {
             self.named().set_started(key);
             let lineage = &self.settings.origin.lineage;

@@ -163,6 +163,8 @@ impl DynamicSupervisorRef {
                     shutdown: self.shared.shutdown,
                     kind: ChildKind::Worker,
                     significant: false,
+                    backoff: None,
+                    start_timeout: None,
                     actor: resident.actor,
                 })
             }

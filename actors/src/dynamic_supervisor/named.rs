@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     mem,
+    time::Duration,
 };
 
 use parking_lot::Mutex;
@@ -14,6 +15,7 @@ use super::seats::Seat;
 use crate::{
     child_spec::{Blueprint, ChildSpecInfo},
     control::Signal,
+    exit::ExitReason,
     supervisor::{Child, Life},
 };
 
@@ -76,11 +78,15 @@ impl Named {
 
     /// The start of a child is complete.
     pub(super) fn set_started(&self, key: u64) {
-        if let Some(entry) = self.0.lock().entries.get_mut(&key)
-            && let Life::Alive { started, .. } = &mut entry.child.life
-        {
-            *started = true;
+        if let Some(entry) = self.0.lock().entries.get_mut(&key) {
+            entry.child.set_started();
         }
+    }
+
+    /// A child is to be restarted, for this reason; the pause before that, where there is one.
+    pub(super) fn restarts(&self, key: u64, reason: ExitReason) -> Option<Duration> {
+        let mut table = self.0.lock();
+        table.entries.get_mut(&key)?.child.restarts(reason)
     }
 
     /// For a child that is not started again; see [`Blueprint::take_factory`].

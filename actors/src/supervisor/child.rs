@@ -1,9 +1,12 @@
 //! One child with a spec and where it stands, as both kinds of supervisor keep it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
 
 use super::messages::{ChildCounts, ChildInfo, ChildState, SupervisionTree};
 use crate::{
+    backoff::Pace,
     child_spec::{Blueprint, ChildKind},
     control::{Control, Signal},
     exit::ExitReason,
@@ -15,14 +18,18 @@ use crate::{
 pub(crate) struct Child {
     pub(crate) blueprint: Blueprint,
     pub(crate) life: Life,
+    pace: Pace,
 }
 
 #[derive(Clone)]
 pub(crate) enum Life {
     /// Not launched yet, or ended without a restart.
     Stopped,
-    /// Its restart failed, for this reason, and will be tried again.
-    Restarting(ExitReason),
+    /// It ended, or its restart failed, for this reason, and it will be started again, at once or at this moment.
+    Restarting {
+        reason: ExitReason,
+        until: Option<Instant>,
+    },
     /// Launched; its start may be under way.
     Alive {
         control: Arc<Control>,
@@ -47,6 +54,7 @@ impl Child {
         Self {
             blueprint,
             life: Life::Stopped,
+            pace: Pace::default(),
         }
     }
 
@@ -64,18 +72,44 @@ impl Child {
         self.blueprint.info.significant && !matches!(self.life, Life::Stopped)
     }
 
-    /// Why its restart failed, where it waits for another attempt.
+    /// Why it does not run, where the next attempt at its restart is due.
     pub(crate) fn failure(&self) -> Option<ExitReason> {
         match &self.life {
-            Life::Restarting(failure) => Some(failure.clone()),
+            Life::Restarting { reason, until } if until.is_none_or(|at| at <= Instant::now()) => {
+                Some(reason.clone())
+            }
             _ => None,
         }
+    }
+
+    /// The start of it is complete.
+    pub(crate) fn set_started(&mut self) {
+        if let Life::Alive { started, .. } = &mut self.life {
+            *started = true;
+        }
+        if self.blueprint.info.backoff.is_some() {
+            self.pace.serves();
+        }
+    }
+
+    /// It is to be restarted, for this reason; the pause before that, where there is one.
+    pub(crate) fn restarts(&mut self, reason: ExitReason) -> Option<Duration> {
+        let pause = self.blueprint.info.backoff.as_ref();
+        let pause = pause.map(|backoff| self.pace.next(backoff));
+        let until = pause.map(|pause| Instant::now() + pause);
+        self.life = Life::Restarting { reason, until };
+        pause
     }
 
     pub(crate) fn state(&self) -> ChildState {
         match self.life {
             Life::Stopped => ChildState::Stopped,
-            Life::Restarting(_) => ChildState::Restarting,
+            Life::Restarting { until: None, .. } => ChildState::Restarting,
+            Life::Restarting {
+                until: Some(until), ..
+            } => ChildState::Waiting {
+                left: until.saturating_duration_since(Instant::now()),
+            },
             Life::Alive {
                 incarnation,
                 started: false,

@@ -8,6 +8,7 @@ use std::{
     mem,
     ops::Bound,
     sync::Arc,
+    time::Duration,
 };
 
 use parking_lot::Mutex;
@@ -16,7 +17,7 @@ use super::{
     child::{Child, Life, trees},
     messages::{ChildCounts, SupervisionTree},
 };
-use crate::{child_spec::Blueprint, control::Signal, view::View};
+use crate::{child_spec::Blueprint, control::Signal, exit::ExitReason, view::View};
 
 /// All children. A key is given out once and grows with every child, so key order is start order.
 #[derive(Clone, Default)]
@@ -79,11 +80,20 @@ impl Children {
 
     /// The start of a child is complete.
     pub(super) fn set_started(&self, key: u64) {
-        if let Some(child) = self.0.lock().by_key.get_mut(&key)
-            && let Life::Alive { started, .. } = &mut child.life
-        {
-            *started = true;
+        if let Some(child) = self.0.lock().by_key.get_mut(&key) {
+            child.set_started();
         }
+    }
+
+    /// A child is to be restarted, for this reason; the pause before that, where there is one.
+    pub(super) fn restarts(&self, key: u64, reason: ExitReason) -> Option<Duration> {
+        let mut table = self.0.lock();
+        let table = &mut *table;
+        let child = table.by_key.get_mut(&key)?;
+        table.significant -= usize::from(child.is_significant_and_not_stopped());
+        let pause = child.restarts(reason);
+        table.significant += usize::from(child.is_significant_and_not_stopped());
+        pause
     }
 
     /// For a child that is not started again; see [`Blueprint::take_factory`].

@@ -3,7 +3,7 @@
 //! The [`Supervisor`](super::Supervisor) actor lends its `Core` to one operation and takes no message meanwhile. An
 //! operation that is dropped half-way (its supervisor was killed) drops the `Core`, and that kills the children.
 
-use std::{ops::Bound, rc::Rc, sync::Arc};
+use std::{ops::Bound, rc::Rc, sync::Arc, time::Duration};
 
 use tokio::{task::yield_now, time::Instant};
 
@@ -93,7 +93,7 @@ impl Core {
         check_child(&blueprint.info, self.spec.auto_shutdown)?;
         match self.children.find(&id).map(|(_, child)| child.life) {
             Some(Life::Alive { .. }) => return Err(StartChildError::AlreadyStarted(id)),
-            Some(Life::Stopped | Life::Restarting(_)) => {
+            Some(Life::Stopped | Life::Restarting { .. }) => {
                 return Err(StartChildError::AlreadyPresent(id));
             }
             None => {}
@@ -113,7 +113,7 @@ impl Core {
             None => return Err(RestartChildError::NotFound(id)),
             Some((key, child)) => match child.life {
                 Life::Stopped => key,
-                Life::Restarting(_) => return Err(RestartChildError::Restarting(id)),
+                Life::Restarting { .. } => return Err(RestartChildError::Restarting(id)),
                 Life::Alive { .. } => return Err(RestartChildError::Running(id)),
             },
         };
@@ -142,7 +142,7 @@ impl Core {
                     self.children.remove(key);
                     Ok(())
                 }
-                Life::Restarting(_) => Err(DeleteChildError::Restarting(id)),
+                Life::Restarting { .. } => Err(DeleteChildError::Restarting(id)),
                 Life::Alive { .. } => Err(DeleteChildError::Running(id)),
             },
         }
@@ -168,7 +168,12 @@ impl Core {
         lineage.child_terminated(&info.id, incarnation, &reason);
         self.children.set_life(key, Life::Stopped);
         match after_exit(info.restart, &reason) {
-            AfterExit::Restart => return self.restart(key, &reason).await,
+            AfterExit::Restart => {
+                return match self.children.restarts(key, reason.clone()) {
+                    Some(pause) => self.wait(key, pause).await,
+                    None => self.restart(key, &reason).await,
+                };
+            }
             AfterExit::Keep => {}
             AfterExit::Forget => self.children.remove(key),
         }
@@ -200,21 +205,34 @@ impl Core {
             }
             return Next::Exit;
         }
-        let range = affected(self.spec.strategy, failed);
-        for key in self.children.keys(range).into_iter().rev() {
-            let _ = self.stop(key).await;
-            if key != failed {
-                self.forget_if_temporary(key);
-            }
-        }
-        for key in self.children.keys(range) {
+        self.stop_along_with(failed).await;
+        self.children.set_life(failed, Life::Stopped);
+        for key in self.children.keys(affected(self.spec.strategy, failed)) {
             if let Err(error) = self.start(key, true).await {
-                self.children
-                    .set_life(key, Life::Restarting(error.into_reason()));
-                return Next::TryAgain(key);
+                return match self.children.restarts(key, error.into_reason()) {
+                    Some(pause) => Next::TryAgainAfter(key, pause),
+                    None => Next::TryAgain(key),
+                };
             }
         }
         Next::GoOn
+    }
+
+    /// Has a child that ended wait for its restart; who is restarted along does not run meanwhile.
+    async fn wait(&mut self, failed: u64, pause: Duration) -> Next {
+        self.stop_along_with(failed).await;
+        Next::TryAgainAfter(failed, pause)
+    }
+
+    /// Stops those who are restarted along with a child, in reverse order.
+    async fn stop_along_with(&mut self, failed: u64) {
+        let range = affected(self.spec.strategy, failed);
+        for key in self.children.keys(range).into_iter().rev() {
+            if key != failed {
+                let _ = self.stop(key).await;
+                self.forget_if_temporary(key);
+            }
+        }
     }
 
     /// Starts a child that does not run, and waits until its start is complete.
@@ -235,8 +253,8 @@ impl Core {
         let incarnation = launched.incarnation;
         // From here on the child dies with the supervisor, even in the middle of its start.
         self.children.set_life(key, Life::of(&launched));
-        let shutdown = blueprint.info.shutdown;
-        match self.stop.or_started(launched, shutdown, limit).await {
+        let info = &blueprint.info;
+        match self.stop.or_started(launched, info, limit).await {
             Ok(Started::Running) => {
                 self.children.set_started(key);
                 let lineage = &self.origin.lineage;

@@ -1,6 +1,6 @@
 //! The verbs of a supervisor as typed messages, and as methods on its handle.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use actix::{Actor, Context, Handler, Message};
 
@@ -88,6 +88,11 @@ pub enum ChildState {
     },
     /// It ended and could not be started yet; its supervisor keeps trying.
     Restarting,
+    /// It ended, and is started again after a pause; see [`Backoff`](crate::Backoff).
+    Waiting {
+        /// What is left of the pause.
+        left: Duration,
+    },
     /// It does not run: terminated, ended without a restart, or its factory declined.
     Stopped,
 }
@@ -98,6 +103,7 @@ impl fmt::Display for ChildState {
             Self::Starting { incarnation } => write!(f, "starting, incarnation {incarnation}"),
             Self::Running { incarnation } => write!(f, "running, incarnation {incarnation}"),
             Self::Restarting => f.write_str("restarting"),
+            Self::Waiting { left } => write!(f, "restarting in {left:?}"),
             Self::Stopped => f.write_str("stopped"),
         }
     }

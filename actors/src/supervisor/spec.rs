@@ -8,10 +8,12 @@ use super::{Children, Supervisor, SupervisorRef};
 use crate::{
     child_ref::ChildRef,
     child_spec::{Blueprint, ChildSpec, ChildSpecInfo, Restart},
+    control::{Control, Signal},
     intensity::Intensity,
     launch::{LaunchEnv, Making, Origin},
     observer::Observer,
     placement::Placement,
+    shutdown::within,
     start_error::{BadSpec, StartError},
 };
 
@@ -74,6 +76,7 @@ pub struct SupervisorSpec {
     pub(super) intensity: Intensity,
     pub(super) auto_shutdown: AutoShutdown,
     pub(super) kill_timeout: Duration,
+    pub(crate) start_timeout: Option<Duration>,
     pub(super) children: Vec<Blueprint>,
     observer: Option<Arc<dyn Observer>>,
 }
@@ -86,6 +89,7 @@ impl SupervisorSpec {
             intensity: Intensity::default(),
             auto_shutdown: AutoShutdown::default(),
             kill_timeout: Duration::from_secs(5),
+            start_timeout: None,
             children: Vec::new(),
             observer: None,
         }
@@ -111,6 +115,15 @@ impl SupervisorSpec {
         self
     }
 
+    /// How long the start of the whole supervisor may take, as a root or nested; by default there is no limit.
+    ///
+    /// Where it takes longer, what had begun is ended again in reverse order, and the start fails with
+    /// [`StartError::TimedOut`].
+    pub fn start_timeout(mut self, start_timeout: Duration) -> Self {
+        self.start_timeout = Some(start_timeout);
+        self
+    }
+
     /// Adds a child, started after those added before it and stopped before them.
     pub fn child<A: Actor<Context = Context<A>>>(mut self, child: ChildSpec<A>) -> Self {
         self.children.push(child.into_blueprint());
@@ -124,6 +137,8 @@ impl SupervisorSpec {
     }
 
     /// Starts the tree on the arbiter of the caller, children in order, and returns once all of them run.
+    ///
+    /// Dropped before that, the future takes the start back: what had begun is ended in reverse order.
     ///
     /// # Errors
     ///
@@ -148,6 +163,7 @@ impl SupervisorSpec {
         id: impl Into<Arc<str>>,
         placement: Placement,
     ) -> Result<SupervisorRef, StartError> {
+        let limit = self.start_timeout;
         let root = ChildSpec::supervisor(id, self).placement(placement);
         let handle = root.child_ref();
         let env = LaunchEnv {
@@ -157,11 +173,20 @@ impl SupervisorSpec {
         let launched = root.into_blueprint().launch(env);
         // The place of a new spec is free.
         let launched = launched.map_err(|_| StartError::StillRunning)?;
-        launched
-            .started
-            .await
-            .unwrap_or(Err(StartError::ArbiterStopped))?;
-        Ok(handle)
+        let control = launched.control;
+        let mut start = RootStart(Some(Arc::clone(&control)));
+        match within(limit, launched.started).await {
+            Some(started) => {
+                start.0 = None;
+                started.unwrap_or(Err(StartError::ArbiterStopped))?;
+                Ok(handle)
+            }
+            None => {
+                drop(start);
+                control.exited().await;
+                Err(StartError::TimedOut(limit.unwrap_or_default()))
+            }
+        }
     }
 
     /// Makes a supervisor that keeps its children in the table given.
@@ -197,6 +222,17 @@ impl SupervisorSpec {
     }
 }
 
+/// The start of a root; dropped unfinished, it is taken back.
+struct RootStart(Option<Arc<Control>>);
+
+impl Drop for RootStart {
+    fn drop(&mut self) {
+        if let Some(control) = &self.0 {
+            control.send(Signal::Shutdown);
+        }
+    }
+}
+
 /// Checks one child, at the start of the supervisor or when it is added later.
 pub(super) fn check_child(child: &ChildSpecInfo, auto: AutoShutdown) -> Result<(), BadSpec> {
     if !child.significant {
@@ -229,6 +265,18 @@ impl ChildRef<Supervisor> {
     ///
     /// This is the way to end a root. A nested supervisor that is permanent is started again by the one above it.
     pub async fn shutdown(&self) -> crate::ExitReason {
-        self.end(crate::control::Signal::Shutdown).await
+        self.end(Signal::Shutdown).await
+    }
+
+    /// Like [`shutdown`](Self::shutdown), with one limit for the whole tree: what has not ended by then is killed, reason
+    /// [`ExitReason::Killed`](crate::ExitReason::Killed).
+    ///
+    /// Once begun it goes on, also where this future is dropped. A child that blocks its thread ends when it returns.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime with time, which every arbiter has.
+    pub async fn shutdown_within(&self, limit: Duration) -> crate::ExitReason {
+        self.end_within(Signal::Shutdown, limit).await
     }
 }

@@ -5,10 +5,12 @@ mod support;
 
 mod admin;
 mod after_start;
+mod backoff;
 mod calls;
 mod cast;
 mod faults;
 mod intensity;
+mod limits;
 mod lost_replies;
 mod mailboxes;
 mod panics;
