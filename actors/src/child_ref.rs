@@ -12,6 +12,7 @@ use crate::{
     control::Signal,
     exit::ExitReason,
     inbox::Refused,
+    message_ref::MessageRef,
     monitor::Monitor,
     slot::{Running, Slot, Status},
     supervisor::{ChildCounts, ChildState, SupervisionTree},
@@ -166,6 +167,16 @@ impl<A: Actor<Context = Context<A>>> ChildRef<A> {
         };
         let sent = running.inbox.push_when_room(message, None).await;
         sent.map_err(CastError::NotRunning)
+    }
+
+    /// The same child as a handle by message, for whoever sends one kind of message and need not know the actor.
+    #[must_use]
+    pub fn message_ref<M>(&self) -> MessageRef<M>
+    where
+        A: Handler<M>,
+        M: Message<Result: Send> + Send + 'static,
+    {
+        self.clone().into()
     }
 
     /// Waits until an incarnation with a number above `newer_than` serves, and returns its number.

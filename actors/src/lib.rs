@@ -65,7 +65,8 @@
 //! | [`Registry`], [`DuplicateRegistry`] | names for actors that vanish with them |
 //! | [`ChildSpec`], [`ChildRef`] | how to start and end a child; the handle that survives its restarts |
 //! | [`Backoff`], [`Intensity`] | how soon and how often a child is restarted |
-//! | [`Monitor`], [`Down`], [`ExitReason`] | hearing of an end, and why |
+//! | [`MessageRef`] | the handle by message, for whoever need not know the actor |
+//! | [`Monitor`], [`MonitorContext`], [`Down`], [`ExitReason`] | hearing of an end, and why; ending along |
 //! | [`ExitContext`] | what an actor itself can say: the reason of its exit, when its start is complete |
 //! | [`ArbiterPool`], [`Placement`] | the threads, and who runs where |
 //! | [`catch_panic`], [`CatchPanic`] | what keeps a panic of foreign code in, for whoever runs such code as well |
@@ -89,7 +90,9 @@ mod inbox;
 mod intensity;
 mod launch;
 mod lending;
+mod message_ref;
 mod monitor;
+mod monitor_context;
 mod observer;
 mod panics;
 mod partition_supervisor;
@@ -115,7 +118,9 @@ pub use self::{
     exit::ExitReason,
     intensity::Intensity,
     launch::Init,
+    message_ref::MessageRef,
     monitor::{Down, Monitor},
+    monitor_context::MonitorContext,
     observer::{Observer, SupervisionEvent},
     panics::{CatchPanic, Panicked, catch_panic},
     partition_supervisor::{PartitionSupervisorRef, PartitionSupervisorSpec},

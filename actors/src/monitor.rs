@@ -10,12 +10,14 @@ use std::{
     task::{Context, Poll},
 };
 
+use actix::Message;
 use tokio::sync::oneshot;
 
 use crate::exit::ExitReason;
 
-/// The end of one incarnation of a child.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The end of one incarnation of a child; also a message, see [`MonitorContext`](crate::MonitorContext).
+#[derive(Clone, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
 #[non_exhaustive]
 pub struct Down {
     /// The id of the child, as in its [`ChildSpec`](crate::ChildSpec).

@@ -26,3 +26,4 @@ mod telemetry;
 mod threads;
 mod trees;
 mod turns;
+mod watching;
