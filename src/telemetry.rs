@@ -24,7 +24,8 @@
 //! A handler is called on the thread on which something happens, so it must be quick and must not block; what takes time
 //! belongs behind a channel. Handlers are called in the order in which they were attached. One that panics is detached,
 //! and the panic is logged. A handler may attach and detach handlers, itself included. One that was detached hears nothing
-//! more, except on threads that are calling it at that moment.
+//! more, except on threads that are calling it at that moment. A handler does not hear what it causes itself on its thread:
+//! one that makes a request hears nothing of that.
 //!
 //! An event that nobody listens to costs one relaxed atomic load: it is not even made, and the clock is not read for it.
 //! So a request that began before a handler was attached has no `stop` for that handler.

@@ -1,14 +1,15 @@
 //! The attached handlers: a list that is replaced as a whole, so that delivering an event takes no lock.
 
 use std::{
-    mem,
+    cell::RefCell,
+    mem, ptr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
 };
 
-use actix_otp::catch_panic;
+use actix_otp::{Panicked, catch_panic};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
@@ -59,6 +60,23 @@ impl Drop for Attached {
     }
 }
 
+thread_local! {
+    /// The handlers that run on this thread now, each within an event that the one before has caused.
+    static RUNNING: RefCell<Vec<*const Attached>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Calls a handler, unless it is running: it would cause an event within an event, and so on without end.
+fn call(attached: &Attached, event: &Event<'_>) -> Result<(), Panicked> {
+    let this = ptr::from_ref(attached);
+    if RUNNING.with_borrow(|running| running.contains(&this)) {
+        return Ok(());
+    }
+    RUNNING.with_borrow_mut(|running| running.push(this));
+    let called = catch_panic(|| (attached.handler)(event));
+    RUNNING.with_borrow_mut(Vec::pop);
+    called
+}
+
 /// All handlers, in the order in which they were attached.
 #[derive(Default)]
 pub(super) struct Handlers {
@@ -105,13 +123,13 @@ impl Handlers {
         list.iter().map(|attached| attached.info.clone()).collect()
     }
 
-    /// Calls every handler that wants the event, on this thread and in order.
+    /// Calls every handler that wants the event, on this thread and in order, but for those that are causing it.
     pub(super) fn deliver(&self, event: &Event<'_>) {
         for attached in self.list.load().iter() {
             if !attached.info.filter.matches(event) || !attached.live.load(Ordering::Acquire) {
                 continue;
             }
-            if let Err(panic) = catch_panic(|| (attached.handler)(event)) {
+            if let Err(panic) = call(attached, event) {
                 // By identity: another handler may have got the id in the meantime.
                 self.remove(|other| Arc::ptr_eq(other, attached));
                 tracing::error!(

@@ -1,6 +1,14 @@
 //! What is told of a request on its way.
 
-use std::{convert::Infallible, future::pending, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::pending,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::FutureExt;
 use gen_api::{
@@ -192,6 +200,30 @@ async fn a_request_whose_caller_stops_waiting_is_cancelled_and_no_exception() {
     let statistics = api.statistics();
     assert_eq!(statistics.requests(Outcome::Cancelled), 1);
     assert_eq!(statistics.requests(Outcome::Exception), 0);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn a_handler_that_makes_requests_does_not_hear_of_them_and_ends() {
+    let functions = Functions::new().register("T", "works", || async { Ok::<_, Infallible>(1) });
+    let api = start(engine(functions, [config("works")])).await;
+    let (asked, heard) = (api.clone(), Arc::new(AtomicUsize::new(0)));
+    let count = Arc::clone(&heard);
+    let handler = move |_: &Event<'_>| {
+        count.fetch_add(1, Ordering::SeqCst);
+        let reply = asked.execute(request("works")).now_or_never();
+        assert!(reply.is_some_and(|reply| reply.response.is_some_and(|it| it.success)));
+    };
+    let telemetry = api.telemetry();
+    telemetry.attach("asks", Family::Executor, handler).unwrap();
+    assert!(
+        api.execute(request("works"))
+            .await
+            .response
+            .is_some_and(|it| it.success)
+    );
+    assert_eq!(heard.load(Ordering::SeqCst), 2);
+    assert_eq!(telemetry.handlers().len(), 1);
     api.stop().await;
 }
 
