@@ -3,13 +3,13 @@
 use std::{
     convert::Infallible,
     net::{IpAddr, Ipv4Addr},
-    panic::AssertUnwindSafe,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
 use actix_http::ws::handshake;
+use actix_otp::CatchPanic;
 use actix_web::{
     HttpRequest, HttpResponse,
     body::{BodySize, MessageBody},
@@ -20,7 +20,6 @@ use actix_web::{
     web,
 };
 use bytes::Bytes;
-use futures_util::FutureExt;
 
 use super::{
     ChannelEndpointRef, Connect, Params, Session,
@@ -73,7 +72,7 @@ pub(super) async fn admit(
     let session = match &door.connect {
         None => Session::anonymous(),
         Some(connect) => {
-            let verified = AssertUnwindSafe(async {
+            let verified = CatchPanic::new(async {
                 connect(Connect {
                     params,
                     token,
@@ -83,7 +82,7 @@ pub(super) async fn admit(
                 .await
             });
             let limit = door.settings.join_timeout();
-            match clock::within(&*door.clock, limit, verified.catch_unwind()).await {
+            match clock::within(&*door.clock, limit, verified).await {
                 Some(Ok(Ok(session))) => session,
                 Some(Ok(Err(denied))) => {
                     tracing::debug!(
