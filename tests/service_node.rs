@@ -21,7 +21,7 @@ use tokio::runtime::Handle;
 const A: &str = "mem://a";
 const B: &str = "mem://b";
 const GATEWAY: &str = "mem://gateway";
-const LIMIT: Duration = Duration::from_secs(5);
+const LIMIT: Duration = Duration::from_secs(60);
 
 fn address(text: &str) -> Address {
     Address::new(text).expect("an address")

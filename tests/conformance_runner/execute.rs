@@ -1,8 +1,11 @@
 //! The vectors of `execute.json`: the whole way of requests through an engine.
 
-use std::time::Duration;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     case::{Case, field, only_keys, optional},
@@ -11,6 +14,12 @@ use super::{
     engine::{block_on, start},
     harness::Harness,
 };
+
+/// How long to wait for what must come; only a case that fails takes so long.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often calls are counted meanwhile: they come without a message.
+const STEP: Duration = Duration::from_millis(10);
 
 pub(crate) fn judge(case: &Case) -> Result<(), String> {
     #[cfg(feature = "channel")]
@@ -35,6 +44,7 @@ async fn execute(case: &Case) -> Result<(), String> {
     let api = start(&case.given, &harness).await?;
     let mut client = Client::new(api.clone(), outer_timeout.map(Duration::from_millis));
     client.send_all(&requests).await?;
+    listen_for_the_rest(&mut client, &harness, case).await?;
     client
         .listen(Duration::from_millis(wait.unwrap_or(0)))
         .await?;
@@ -47,4 +57,24 @@ async fn execute(case: &Case) -> Result<(), String> {
     });
     api.stop().await;
     compare(&case.expect, &seen)
+}
+
+/// However busy the machine is, what is expected is waited for; what else comes is seen in the time that the case names.
+async fn listen_for_the_rest(
+    client: &mut Client,
+    harness: &Harness,
+    case: &Case,
+) -> Result<(), String> {
+    let messages: Vec<Value> = optional(&case.expect, "messages")?.unwrap_or_default();
+    let calls: BTreeMap<String, u64> = optional(&case.expect, "calls")?.unwrap_or_default();
+    let all_there = |client: &Client| {
+        let made = harness.calls();
+        let is_made = |(name, count): (&String, &u64)| made[name].as_u64().unwrap_or(0) >= *count;
+        client.messages.len() >= messages.len() && calls.iter().all(is_made)
+    };
+    let deadline = Instant::now() + PATIENCE;
+    while !all_there(client) && Instant::now() < deadline {
+        client.listen_until(STEP, all_there).await?;
+    }
+    Ok(())
 }
