@@ -33,12 +33,16 @@ use serde_json::{Map, Value};
 mod argument_type;
 mod datetime;
 mod declaration;
+mod decode;
 mod error;
 mod plan;
 mod rule;
+mod text_rule;
+mod variants;
 
 pub use argument_type::{ArgumentType, ListItem, MapItem};
 pub use declaration::{ArgDeclaration, ArgOrders, ArgType};
+pub(crate) use decode::{Mismatch, decode};
 pub(crate) use error::cut;
 pub use error::{ArgumentError, ArgumentErrorKind};
 pub use plan::{ArgumentPlan, CallArgs};

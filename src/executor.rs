@@ -300,7 +300,7 @@ impl Pipeline {
         watch.found(route.config.response_type);
         let after = AfterHook::of(&self.hooks, &route, request);
         let result = match checked {
-            Ok(target) => match accept(request, &route, target) {
+            Ok(target) => match self.accept(request, &route, target) {
                 Ok(input) => {
                     let after = after.as_deref();
                     self.invoke(request, route, input, after, demand.recipient, &mut place)
@@ -385,6 +385,33 @@ impl Pipeline {
         Ok(target)
     }
 
+    /// What the function is called with; takes it out of the request.
+    fn accept(
+        &self,
+        request: &mut Request,
+        route: &Route,
+        target: Target,
+    ) -> Result<Input, RequestError> {
+        let args = arguments::convert(route, mem::take(&mut request.args))?;
+        // A sync call reads them itself before anybody hears of it.
+        if route.config.response_type != ResponseType::Sync && matches!(target, Target::Local) {
+            arguments::check(route, &args, self.runtime())?;
+        }
+        let info = if route.needs_info {
+            let (user_id, device_id) = (request.user_id.take(), request.device_id.take());
+            RequestInfo::new(request.request_id.clone(), user_id, device_id)
+                .with_connection(request.connection.take())
+        } else {
+            RequestInfo::default()
+        };
+        Ok(Input {
+            args,
+            info,
+            stream: None,
+            target,
+        })
+    }
+
     fn refuse(&self, request_id: String, error: &RequestError) -> Response {
         tracing::debug!(
             request_id = crate::log_text::cut(&request_id),
@@ -402,22 +429,4 @@ struct Demand {
     recipient: Option<Recipient<Response>>,
     /// The request is refused where its config answers in another mode.
     only: Option<ResponseType>,
-}
-
-/// What the function is called with; takes it out of the request.
-fn accept(request: &mut Request, route: &Route, target: Target) -> Result<Input, RequestError> {
-    let args = arguments::convert(route, mem::take(&mut request.args))?;
-    let info = if route.needs_info {
-        let (user_id, device_id) = (request.user_id.take(), request.device_id.take());
-        RequestInfo::new(request.request_id.clone(), user_id, device_id)
-            .with_connection(request.connection.take())
-    } else {
-        RequestInfo::default()
-    };
-    Ok(Input {
-        args,
-        info,
-        stream: None,
-        target,
-    })
 }

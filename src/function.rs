@@ -46,6 +46,7 @@ mod stream_handle;
 mod tests;
 
 use futures_core::future::BoxFuture;
+use serde_json::Value;
 
 pub(crate) use self::stream_handle::{StreamCloser, stream_within};
 pub use self::{
@@ -74,5 +75,15 @@ pub trait Function: Send + Sync {
     /// copies. True unless overridden.
     fn needs_info(&self) -> bool {
         true
+    }
+
+    /// Whether the function can take these arguments, asked before a call that is acknowledged or waits for a place. `names`
+    /// are those of [`Call::with_arg_names`]. Typed functions try to read them; true unless overridden.
+    ///
+    /// # Errors
+    /// Which argument it cannot take ([`FunctionError::invalid_argument`]).
+    fn check(&self, args: &[Value], names: Option<&[String]>) -> Result<(), FunctionError> {
+        let _ = (args, names);
+        Ok(())
     }
 }

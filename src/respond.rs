@@ -41,7 +41,9 @@ pub(crate) fn failure(request_id: String, error: &RequestError, detail: bool) ->
             Response::retryable_error(request_id, limited.to_string())
         }
         RequestError::Argument(error) => Response::error(request_id, error.to_string()),
-        RequestError::Call(CallError::Public(text)) => Response::error(request_id, text.as_str()),
+        RequestError::Call(CallError::Public(text) | CallError::InvalidArgument(text)) => {
+            Response::error(request_id, text.as_str())
+        }
         RequestError::RetriesExhausted { .. } => {
             Response::error(request_id, "all retry attempts exhausted")
         }

@@ -190,14 +190,44 @@ async fn with_arg_options(
     Ok(name + &filter.text)
 }
 
+#[gen_api::function(service = SERVICE)]
+async fn bounded(
+    #[arg(min = 1, max = 10)] quantity: u32,
+    #[arg(min = 0.5)] factor: f64,
+    #[arg(min_bytes = 1, pattern = "^[a-z]+$")] code: String,
+    #[arg(one_of = ["eu", "us"])] region: String,
+    #[arg(type = string)] colour: Option<Colour>,
+) -> Result<u32, FunctionError> {
+    let _ = (factor, code, region, colour);
+    Ok(quantity)
+}
+
+fn integer(min: impl Into<Value>, max: impl Into<Value>) -> Value {
+    json!({"type": "integer", "min": min.into(), "max": max.into()})
+}
+
+#[test]
+fn bounds_choices_and_patterns_come_from_the_options_and_from_enums() {
+    assert_eq!(
+        config_of(bounded::api())["arg_types"],
+        json!({
+            "quantity": integer(1, 10),
+            "factor": {"type": "num", "min": 0.5},
+            "code": {"type": "string", "min_bytes": 1, "pattern": "^[a-z]+$"},
+            "region": {"type": "string", "one_of": ["eu", "us"]},
+            "colour": {"type": "string", "one_of": ["green", "red"], "allow_nil": true},
+        })
+    );
+}
+
 #[test]
 fn argument_types_come_from_the_signature() {
     let config = config_of(scalars::api());
     assert_eq!(
         config["arg_types"],
         json!({
-            "text": "string", "whole": "num", "float": "num", "flag": "boolean", "id": "uuid", "any": "any",
-            "maybe": {"type": "num", "allow_nil": true}, "colour": "string",
+            "text": "string", "whole": integer(i64::MIN, i64::MAX), "float": "num", "flag": "boolean", "id": "uuid", "any": "any",
+            "maybe": {"type": "integer", "min": 0, "max": 255, "allow_nil": true}, "colour": "string",
         })
     );
     assert_eq!(
@@ -227,8 +257,8 @@ fn the_options_of_an_argument_reach_its_declaration() {
             "filter": {"type": "map", "required": ["text"]},
             "since-when": {"type": "datetime", "allow_nil": true},
             "any": {"type": "any", "default_value": {"deep": [1]}},
-            "type": "num",
-            "count": "num",
+            "type": integer(0, 255),
+            "count": integer(0, 255),
         })
     );
     let order = json!([

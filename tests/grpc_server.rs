@@ -271,7 +271,7 @@ async fn a_call_ends_in_its_value_or_in_a_failure_of_its_kind() {
     named.arg_names = vec!["left".to_owned(), "right".to_owned()];
     match invoke(&mut client, named).await.expect("an outcome") {
         invoke_reply::Outcome::Failure(failure) => {
-            assert_eq!(failure.kind(), FailureKind::Arguments);
+            assert_eq!(failure.kind(), FailureKind::InvalidArgument);
             assert!(failure.message.contains("right"), "{}", failure.message);
         }
         other => panic!("{other:?}"),

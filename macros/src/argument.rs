@@ -12,12 +12,13 @@ use crate::{
     owned::last_name,
 };
 
-const KNOWN: &str = "`name`, `default`, `type`, `max_bytes`, `max_items`, `max_item_bytes`, `required`, `accept`, `skip`";
+const KNOWN: &str = "`name`, `default`, `type`, `min`, `max`, `min_bytes`, `max_bytes`, `one_of`, `pattern`, `max_items`, `max_item_bytes`, `required`, `accept`, `skip`";
 
 /// The argument types by their names in a config, and as variants of `ArgType`.
-const TYPES: [(&str, &str); 13] = [
+const TYPES: [(&str, &str); 14] = [
     ("string", "String"),
     ("num", "Num"),
+    ("integer", "Integer"),
     ("boolean", "Boolean"),
     ("uuid", "Uuid"),
     ("datetime", "Datetime"),
@@ -38,7 +39,12 @@ pub(crate) struct ArgOptions {
     default: Once<Expr>,
     /// The variant of `ArgType`.
     arg_type: Once<Ident>,
+    min: Once<Expr>,
+    max: Once<Expr>,
+    min_bytes: Once<Expr>,
     max_bytes: Once<Expr>,
+    one_of: Once<ExprArray>,
+    pattern: Once<Expr>,
     max_items: Once<Expr>,
     max_item_bytes: Once<Expr>,
     required: Once<ExprArray>,
@@ -70,17 +76,25 @@ impl ArgOptions {
             Some(variant) => {
                 let nil = last_name(ty).is_some_and(|name| name == "Option");
                 let nil = nil.then(|| quote!(.allow_nil()));
-                quote!(#arguments::ArgDeclaration::new(#arguments::ArgType::#variant) #nil)
+                // A text that is read into an enum is one of its names.
+                let is_choice = variant == "String" && self.one_of.get().is_none();
+                let names = is_choice.then(|| quote!(.variants_of::<#ty>()));
+                quote!(#arguments::ArgDeclaration::new(#arguments::ArgType::#variant) #names #nil)
             }
         };
         let default = self.default.get().map(|expr| quote!(.default_value(#expr)));
+        let min = self.min.get().map(|expr| quote!(.min(#expr)));
+        let max = self.max.get().map(|expr| quote!(.max(#expr)));
+        let min_bytes = self.min_bytes.get().map(|expr| quote!(.min_bytes(#expr)));
         let max_bytes = self.max_bytes.get().map(|expr| quote!(.max_bytes(#expr)));
+        let one_of = self.one_of.get().map(|texts| quote!(.one_of(#texts)));
+        let pattern = self.pattern.get().map(|expr| quote!(.pattern(#expr)));
         let max_items = self.max_items.get().map(|expr| quote!(.max_items(#expr)));
         let max_item_bytes = self.max_item_bytes.get();
         let max_item_bytes = max_item_bytes.map(|expr| quote!(.max_item_bytes(#expr)));
         let required = self.required.get().map(|keys| quote!(.required(#keys)));
         let accept = self.accept.get().map(|keys| quote!(.accept(#keys)));
-        quote!(#declared #default #max_bytes #max_items #max_item_bytes #required #accept)
+        quote!(#declared #default #min #max #min_bytes #max_bytes #one_of #pattern #max_items #max_item_bytes #required #accept)
     }
 
     /// Checks, made by the compiler, that the options mean something to the argument's type.
@@ -96,34 +110,64 @@ impl ArgOptions {
                 .given()
                 .map(|given| assertion(given.span, test, rule))
         };
-        let keys = |option: &Once<ExprArray>, rule| {
+        let all_of = |option: &Once<ExprArray>, test, rule| {
             let given: Option<&Given<_>> = option.given();
-            given.map(|given| assertion(given.span, quote!(has_keys), rule))
+            given.map(|given| assertion(given.span, test, rule))
         };
-        let max_bytes = of(
-            &self.max_bytes,
-            quote!(has_max_bytes),
-            "`max_bytes` is for an argument of the type `string`",
-        );
-        let max_items = of(
-            &self.max_items,
-            quote!(has_max_items),
-            "`max_items` is for lists and maps",
-        );
-        let max_item_bytes = of(
-            &self.max_item_bytes,
-            quote!(has_max_item_bytes),
-            "`max_item_bytes` is for an argument of the type `list_string`",
-        );
-        let required = keys(
-            &self.required,
-            "`required` is for an argument of the type `map`",
-        );
-        let accept = keys(
-            &self.accept,
-            "`accept` is for an argument of the type `map`",
-        );
-        quote!(#max_bytes #max_items #max_item_bytes #required #accept)
+        let (bounds, text, keys) = (quote!(has_bounds), quote!(has_max_bytes), quote!(has_keys));
+        let checks = [
+            of(
+                &self.min,
+                bounds.clone(),
+                "`min` is for an argument of the type `integer` or `num`",
+            ),
+            of(
+                &self.max,
+                bounds,
+                "`max` is for an argument of the type `integer` or `num`",
+            ),
+            of(
+                &self.min_bytes,
+                text.clone(),
+                "`min_bytes` is for an argument of the type `string`",
+            ),
+            of(
+                &self.max_bytes,
+                text.clone(),
+                "`max_bytes` is for an argument of the type `string`",
+            ),
+            all_of(
+                &self.one_of,
+                text.clone(),
+                "`one_of` is for an argument of the type `string`",
+            ),
+            of(
+                &self.pattern,
+                text,
+                "`pattern` is for an argument of the type `string`",
+            ),
+            of(
+                &self.max_items,
+                quote!(has_max_items),
+                "`max_items` is for lists and maps",
+            ),
+            of(
+                &self.max_item_bytes,
+                quote!(has_max_item_bytes),
+                "`max_item_bytes` is for an argument of the type `list_string`",
+            ),
+            all_of(
+                &self.required,
+                keys.clone(),
+                "`required` is for an argument of the type `map`",
+            ),
+            all_of(
+                &self.accept,
+                keys,
+                "`accept` is for an argument of the type `map`",
+            ),
+        ];
+        checks.into_iter().flatten().collect()
     }
 
     fn read(&mut self, meta: &ParseNestedMeta<'_>) -> Result<()> {
@@ -135,7 +179,12 @@ impl ArgOptions {
                 let variant = variant_of(&name)?;
                 self.arg_type.set(meta, variant)
             }
+            "min" => self.min.read(meta),
+            "max" => self.max.read(meta),
+            "min_bytes" => self.min_bytes.read(meta),
             "max_bytes" => self.max_bytes.read(meta),
+            "one_of" => self.one_of.read(meta),
+            "pattern" => self.pattern.read(meta),
             "max_items" => self.max_items.read(meta),
             "max_item_bytes" => self.max_item_bytes.read(meta),
             "required" => self.required.read(meta),
@@ -155,7 +204,12 @@ impl ArgOptions {
             self.name.given().map(|given| given.span),
             self.default.given().map(|given| given.span),
             self.arg_type.given().map(|given| given.span),
+            self.min.given().map(|given| given.span),
+            self.max.given().map(|given| given.span),
+            self.min_bytes.given().map(|given| given.span),
             self.max_bytes.given().map(|given| given.span),
+            self.one_of.given().map(|given| given.span),
+            self.pattern.given().map(|given| given.span),
             self.max_items.given().map(|given| given.span),
             self.max_item_bytes.given().map(|given| given.span),
             self.required.given().map(|given| given.span),

@@ -63,7 +63,10 @@ use proc_macro::TokenStream;
 /// | option | meaning |
 /// |---|---|
 /// | `default = 1` | what an absent argument becomes: anything that turns into a `serde_json::Value` |
-/// | `max_bytes = 40` | the most bytes of a `string` |
+/// | `min = 1`, `max = 10` | the least and the greatest value of an `integer` or a `num`; an integer has the bounds of its Rust type |
+/// | `min_bytes = 1`, `max_bytes = 40` | the least and the most bytes of a `string` |
+/// | `one_of = ["eu", "us"]` | the texts that a `string` may be; with `type = string` an enum says them by itself |
+/// | `pattern = "^[a-z]+$"` | a regular expression that a `string` must match |
 /// | `max_items = 10` | the most items of a list or entries of a `map` |
 /// | `max_item_bytes = 40` | the most bytes of each item of a `list_string` |
 /// | `required = ["a"]`, `accept = ["a", "b"]` | the keys that a `map` must have, and may have |

@@ -74,9 +74,10 @@ impl fmt::Debug for NamedSelector {
 }
 
 impl GenApiBuilder {
-    /// The functions that configs can call.
+    /// Adds functions that configs can call. A name that is registered twice, also by two of these calls, is an error at the
+    /// start.
     pub fn functions(mut self, functions: Functions) -> Self {
-        self.functions = functions;
+        self.functions = self.functions.merge(functions);
         self
     }
 

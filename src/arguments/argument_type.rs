@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::ArgType;
+use super::{ArgDeclaration, ArgType};
 
 /// A Rust type that stands for an argument type, so that a declaration can be derived from a function's signature.
 ///
 /// | Rust | argument type |
 /// |---|---|
 /// | `String`, `char` | `string` |
-/// | integers and floats | `num` |
+/// | integers | `integer`, bounded as the type is |
+/// | floats | `num` |
 /// | `bool` | `boolean` |
 /// | [`Uuid`] (with uuid's feature `serde`) | `uuid` |
 /// | `Vec<T>` | a list: see [`ListItem`] |
@@ -20,7 +21,8 @@ use super::ArgType;
 /// | [`serde_json::Value`] | `any` |
 /// | `Option<T>` | as `T`, and null is allowed |
 ///
-/// Implement it for types of your own that `serde` reads from such JSON:
+/// Implement it for types of your own that `serde` reads from such JSON; [`declaration`](Self::declaration) says more of them
+/// where there is more to say:
 ///
 /// ```
 /// use gen_api::arguments::{ArgDeclaration, ArgType, ArgumentType};
@@ -31,10 +33,14 @@ use super::ArgType;
 ///
 /// impl ArgumentType for Colour {
 ///     const TYPE: ArgType = ArgType::String;
+///
+///     fn declaration() -> ArgDeclaration {
+///         ArgDeclaration::new(Self::TYPE).variants_of::<Self>()
+///     }
 /// }
 ///
 /// let declared = ArgDeclaration::of::<Option<Colour>>();
-/// assert_eq!(declared, ArgDeclaration::new(ArgType::String).allow_nil());
+/// assert_eq!(declared, ArgDeclaration::new(ArgType::String).one_of(["red", "green"]).allow_nil());
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` stands for no argument type",
@@ -46,8 +52,11 @@ pub trait ArgumentType {
     /// The type that is declared.
     const TYPE: ArgType;
 
-    /// Whether null may be sent; false unless overridden.
-    const ALLOW_NIL: bool = false;
+    /// All that is declared; of the type alone unless overridden.
+    #[must_use]
+    fn declaration() -> ArgDeclaration {
+        ArgDeclaration::new(Self::TYPE)
+    }
 }
 
 /// A Rust type of which a `Vec` stands for an argument type.
@@ -91,19 +100,27 @@ argument_types! {
     bool => Boolean, List;
     Uuid => Uuid, ListUuid;
     Value => Any, List;
-    i8 => Num, ListNum;
-    i16 => Num, ListNum;
-    i32 => Num, ListNum;
-    i64 => Num, ListNum;
-    isize => Num, ListNum;
-    u8 => Num, ListNum;
-    u16 => Num, ListNum;
-    u32 => Num, ListNum;
-    u64 => Num, ListNum;
-    usize => Num, ListNum;
     f32 => Num, ListNum;
     f64 => Num, ListNum;
 }
+
+macro_rules! integers {
+    ($($type:ty),*) => {$(
+        impl ArgumentType for $type {
+            const TYPE: ArgType = ArgType::Integer;
+
+            fn declaration() -> ArgDeclaration {
+                ArgDeclaration::new(Self::TYPE).min(<$type>::MIN).max(<$type>::MAX)
+            }
+        }
+
+        impl ListItem for $type {
+            const LIST_TYPE: ArgType = ArgType::ListNum;
+        }
+    )*};
+}
+
+integers!(i8, i16, i32, i64, isize, u8, u16, u32, u64, usize);
 
 macro_rules! map_items {
     ($($type:ty),*) => {$(
@@ -118,7 +135,10 @@ map_items!(
 
 impl<T: ArgumentType> ArgumentType for Option<T> {
     const TYPE: ArgType = T::TYPE;
-    const ALLOW_NIL: bool = true;
+
+    fn declaration() -> ArgDeclaration {
+        T::declaration().allow_nil()
+    }
 }
 
 impl<T: ListItem> ArgumentType for Vec<T> {
@@ -151,7 +171,15 @@ impl ListItem for Map<String, Value> {
 
 /// What else a declaration of the type may say.
 impl ArgType {
-    /// Whether [`max_bytes`](super::ArgDeclaration::max_bytes) means something to this type.
+    /// Whether [`min`](super::ArgDeclaration::min) and [`max`](super::ArgDeclaration::max) mean something to this type.
+    #[must_use]
+    pub const fn has_bounds(self) -> bool {
+        matches!(self, Self::Num | Self::Integer)
+    }
+
+    /// Whether [`max_bytes`](super::ArgDeclaration::max_bytes) means something to this type, and with it
+    /// [`min_bytes`](super::ArgDeclaration::min_bytes), [`one_of`](super::ArgDeclaration::one_of) and
+    /// [`pattern`](super::ArgDeclaration::pattern).
     #[must_use]
     pub const fn has_max_bytes(self) -> bool {
         matches!(self, Self::String)
@@ -187,7 +215,6 @@ impl ArgType {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arguments::ArgDeclaration;
 
     fn type_of<T: ArgumentType>() -> (ArgType, bool) {
         let declared = ArgDeclaration::of::<T>();
@@ -197,7 +224,7 @@ mod tests {
     #[test]
     fn each_rust_type_declares_its_argument_type() {
         assert_eq!(type_of::<String>(), (ArgType::String, false));
-        assert_eq!(type_of::<u8>(), (ArgType::Num, false));
+        assert_eq!(type_of::<u8>(), (ArgType::Integer, false));
         assert_eq!(type_of::<f64>(), (ArgType::Num, false));
         assert_eq!(type_of::<bool>(), (ArgType::Boolean, false));
         assert_eq!(type_of::<Uuid>(), (ArgType::Uuid, false));
@@ -215,6 +242,15 @@ mod tests {
         assert_eq!(type_of::<BTreeMap<String, u64>>(), (ArgType::Map, false));
         assert_eq!(type_of::<HashMap<String, Vec<String>>>().0, ArgType::Map);
         assert_eq!(type_of::<Map<String, Value>>(), (ArgType::Map, false));
+    }
+
+    #[test]
+    fn an_integer_is_bounded_as_its_type_is() {
+        let declared = ArgDeclaration::of::<Option<i8>>();
+        let expected = ArgDeclaration::new(ArgType::Integer).min(-128).max(127);
+        assert_eq!(declared, expected.allow_nil());
+        let declared = ArgDeclaration::of::<u64>();
+        assert_eq!(declared.max, Some(u64::MAX.into()));
     }
 
     #[test]

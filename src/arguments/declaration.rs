@@ -4,21 +4,31 @@ use std::{collections::BTreeSet, fmt};
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
-    de::{Error as _, IntoDeserializer, value::StringDeserializer},
+    de::{DeserializeOwned, Error as _, IntoDeserializer, value::StringDeserializer},
 };
 use serde_json::Value;
 
-use super::{ArgumentType, Limits, rule::Rule};
+use super::{
+    ArgumentType, Limits,
+    error::cut,
+    rule::{self, Rule},
+    text_rule,
+    variants::variants_of,
+};
 
-/// The thirteen types of arguments (SPEC section 4); their JSON form is the name in snake case.
+/// The types of arguments (SPEC section 4); their JSON form is the name in snake case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ArgType {
-    /// A text; [`max_bytes`](ArgDeclaration::max_bytes) limits it.
+    /// A text; [`max_bytes`](ArgDeclaration::max_bytes), [`min_bytes`](ArgDeclaration::min_bytes),
+    /// [`one_of`](ArgDeclaration::one_of) and [`pattern`](ArgDeclaration::pattern) restrict it.
     String,
-    /// An integer or a float.
+    /// An integer or a float; [`min`](ArgDeclaration::min) and [`max`](ArgDeclaration::max) bound it.
     Num,
+    /// A number written without fraction and exponent, from -2^63 to 2^64 - 1; [`min`](ArgDeclaration::min) and
+    /// [`max`](ArgDeclaration::max) bound it.
+    Integer,
     /// True or false.
     Boolean,
     /// The text form of a UUID, as [`uuid::Uuid::try_parse`] reads it; handed on as it was sent.
@@ -67,8 +77,21 @@ pub struct ArgDeclaration {
     pub allow_nil: bool,
     /// What an absent argument becomes. A null here is no default.
     pub default_value: Option<Value>,
+    /// The least value of a `num` or an `integer`, itself allowed; it must be a number.
+    pub min: Option<Value>,
+    /// The greatest value of a `num` or an `integer`, itself allowed; it must be a number.
+    pub max: Option<Value>,
+    /// The least bytes of a `string`; 0 by default.
+    pub min_bytes: Option<usize>,
     /// The most bytes of a `string`; [`Limits::string_max_bytes`] by default.
     pub max_bytes: Option<usize>,
+    /// The only texts that a `string` may be; empty restricts nothing.
+    pub one_of: BTreeSet<String>,
+    /// A regular expression that a `string` must match, in the syntax of the crate `regex`, at most 1 000 bytes long.
+    ///
+    /// It may match anywhere in the text, as in a JSON schema: `^[a-z]+$` is for the whole of it. It is compiled when the
+    /// config is stored, and checked in time linear in the text.
+    pub pattern: Option<String>,
     /// The most items of a list or entries of a map; by default [`Limits::list_max_items`] or
     /// [`Limits::map_max_items`].
     pub max_items: Option<usize>,
@@ -88,7 +111,12 @@ impl ArgDeclaration {
             arg_type,
             allow_nil: false,
             default_value: None,
+            min: None,
+            max: None,
+            min_bytes: None,
             max_bytes: None,
+            one_of: BTreeSet::new(),
+            pattern: None,
             max_items: None,
             max_item_bytes: None,
             required: BTreeSet::new(),
@@ -99,10 +127,7 @@ impl ArgDeclaration {
     /// The argument that a parameter of type `T` takes, within the default limits.
     #[must_use]
     pub fn of<T: ArgumentType>() -> Self {
-        Self {
-            allow_nil: T::ALLOW_NIL,
-            ..Self::new(T::TYPE)
-        }
+        T::declaration()
     }
 
     /// Lets null be sent, and nothing at all.
@@ -116,6 +141,60 @@ impl ArgDeclaration {
     #[must_use]
     pub fn default_value(mut self, value: impl Into<Value>) -> Self {
         self.default_value = Some(value.into()).filter(|value| !value.is_null());
+        self
+    }
+
+    /// Sets the least value of a `num` or an `integer`.
+    #[must_use]
+    pub fn min(mut self, least: impl Into<Value>) -> Self {
+        self.min = Some(least.into());
+        self
+    }
+
+    /// Sets the greatest value of a `num` or an `integer`.
+    #[must_use]
+    pub fn max(mut self, greatest: impl Into<Value>) -> Self {
+        self.max = Some(greatest.into());
+        self
+    }
+
+    /// Demands bytes of a `string`: 1 refuses an empty one.
+    #[must_use]
+    pub fn min_bytes(mut self, bytes: usize) -> Self {
+        self.min_bytes = Some(bytes);
+        self
+    }
+
+    /// Restricts a `string` to these texts.
+    #[must_use]
+    pub fn one_of<T: Into<String>>(mut self, texts: impl IntoIterator<Item = T>) -> Self {
+        self.one_of.extend(texts.into_iter().map(Into::into));
+        self
+    }
+
+    /// Restricts a `string` to the names of the variants by which serde reads the enum `T`; restricts nothing where `T` is
+    /// no enum, or takes any name.
+    ///
+    /// ```
+    /// use gen_api::arguments::{ArgDeclaration, ArgType};
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// #[serde(rename_all = "snake_case")]
+    /// enum Colour { Red, DarkGreen }
+    ///
+    /// let declared = ArgDeclaration::new(ArgType::String).variants_of::<Colour>();
+    /// assert_eq!(declared, ArgDeclaration::new(ArgType::String).one_of(["red", "dark_green"]));
+    /// ```
+    #[must_use]
+    pub fn variants_of<T: DeserializeOwned>(self) -> Self {
+        let names = variants_of::<T>().unwrap_or_default();
+        self.one_of(names.iter().copied())
+    }
+
+    /// Sets the regular expression that a `string` must match.
+    #[must_use]
+    pub fn pattern(mut self, pattern: impl Into<String>) -> Self {
+        self.pattern = Some(pattern.into());
         self
     }
 
@@ -154,17 +233,57 @@ impl ArgDeclaration {
         self
     }
 
-    /// Whether the declaration agrees with itself: its default must be a value that could be sent.
+    /// Whether the declaration agrees with itself: its options do not contradict each other, its pattern can be read, and
+    /// its default is a value that could be sent.
     ///
     /// # Errors
-    /// What is wrong with the default.
+    /// What is wrong with it, the first fault.
     pub fn validate(&self, limits: &Limits) -> Result<(), String> {
+        if let Some(fault) = self.contradiction() {
+            return Err(fault);
+        }
         let Some(default) = &self.default_value else {
             return Ok(());
         };
         Rule::new(self, limits)
             .check(&mut default.clone())
             .map_err(|fault| format!("its default is invalid: {}", fault.what))
+    }
+
+    /// Options that no value could fulfil; those that mean nothing to the type are ignored.
+    fn contradiction(&self) -> Option<String> {
+        if self.arg_type.has_bounds() {
+            let named = [("min", &self.min), ("max", &self.max)];
+            let no_number = |bound: &Option<Value>| bound.as_ref().is_some_and(|v| !v.is_number());
+            if let Some((name, _)) = named.into_iter().find(|(_, bound)| no_number(bound)) {
+                return Some(format!("{name} must be a number"));
+            }
+            if let (Some(Value::Number(min)), Some(Value::Number(max))) = (&self.min, &self.max)
+                && rule::is_less(max, min)
+            {
+                return Some(format!("min {min} is greater than max {max}"));
+            }
+        }
+        if self.arg_type.has_max_bytes() {
+            if let (Some(min), Some(max)) = (self.min_bytes, self.max_bytes)
+                && min > max
+            {
+                return Some(format!("min_bytes {min} is greater than max_bytes {max}"));
+            }
+            if let Some(Err(fault)) = self.pattern.as_deref().map(text_rule::compile) {
+                return Some(format!("its pattern cannot be used: {fault}"));
+            }
+        }
+        if self.arg_type.has_keys()
+            && !self.accept.is_empty()
+            && let Some(key) = self.required.difference(&self.accept).next()
+        {
+            return Some(format!(
+                "the key \"{}\" is required, but not accepted",
+                cut(key)
+            ));
+        }
+        None
     }
 }
 
@@ -184,7 +303,17 @@ struct LongForm {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     default_value: Option<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    min: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    min_bytes: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     max_bytes: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    one_of: Option<BTreeSet<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pattern: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     max_items: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -208,7 +337,12 @@ impl<'de> Deserialize<'de> for ArgDeclaration {
                     arg_type: long.arg_type,
                     allow_nil: long.allow_nil.unwrap_or_default(),
                     default_value: long.default_value,
+                    min: long.min,
+                    max: long.max,
+                    min_bytes: long.min_bytes,
                     max_bytes: long.max_bytes,
+                    one_of: long.one_of.unwrap_or_default(),
+                    pattern: long.pattern,
                     max_items: long.max_items,
                     max_item_bytes: long.max_item_bytes,
                     required: long.required.unwrap_or_default(),
@@ -232,7 +366,12 @@ impl Serialize for ArgDeclaration {
             arg_type: self.arg_type,
             allow_nil: self.allow_nil.then_some(true),
             default_value: self.default_value.clone(),
+            min: self.min.clone(),
+            max: self.max.clone(),
+            min_bytes: self.min_bytes,
             max_bytes: self.max_bytes,
+            one_of: keys(&self.one_of),
+            pattern: self.pattern.clone(),
             max_items: self.max_items,
             max_item_bytes: self.max_item_bytes,
             required: keys(&self.required),
@@ -304,6 +443,7 @@ impl fmt::Display for ArgType {
         f.write_str(match self {
             Self::String => "a string",
             Self::Num => "a number",
+            Self::Integer => "an integer",
             Self::Boolean => "a boolean",
             Self::Uuid => "a uuid",
             Self::Datetime => "a datetime with an offset (RFC 3339)",

@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::Value;
 
 /// The longest piece of a client's own text that an error repeats, in characters.
-const SHOWN_CHARS: usize = 40;
+pub(super) const SHOWN_CHARS: usize = 40;
 
 /// An argument that a function cannot take (SPEC section 4).
 ///
@@ -37,8 +37,14 @@ pub enum ArgumentErrorKind {
     Type,
     /// The right kind of JSON, but no uuid or no point in time.
     Format,
-    /// Too many bytes or items, also of an inner item.
+    /// Too few or too many bytes, or too many items, also of an inner item.
     Size,
+    /// A number that is too small or too large.
+    Range,
+    /// A text that is none of those that may be sent.
+    OneOf,
+    /// A text that does not match its pattern.
+    Pattern,
     /// A map lacks a required key.
     RequiredKey,
     /// A map has a key that is not accepted.
@@ -58,6 +64,9 @@ impl ArgumentErrorKind {
             Self::Type => "type",
             Self::Format => "format",
             Self::Size => "size",
+            Self::Range => "range",
+            Self::OneOf => "one_of",
+            Self::Pattern => "pattern",
             Self::RequiredKey => "required_key",
             Self::RejectedKey => "rejected_key",
             Self::Nested => "nested",
@@ -100,6 +109,28 @@ pub(super) fn shown(value: &Value) -> String {
         Value::Array(items) => format!("a list of {} items", items.len()),
         Value::Object(entries) => format!("a map of {} entries", entries.len()),
         scalar => cut(&scalar.to_string()),
+    }
+}
+
+/// A choice of texts, of which the first few are shown: `"a", "b" or "c"`.
+pub(super) fn one_of<'t>(texts: impl ExactSizeIterator<Item = &'t str>) -> String {
+    const SHOWN: usize = 10;
+    let count = texts.len();
+    let mut shown = String::new();
+    for (index, text) in texts.take(SHOWN).enumerate() {
+        shown += match index {
+            0 => "",
+            _ if index + 1 == count => " or ",
+            _ => ", ",
+        };
+        shown.push('"');
+        shown += &cut(text);
+        shown.push('"');
+    }
+    match count {
+        0 => "nothing".to_owned(),
+        _ if count > SHOWN => shown + ", …",
+        _ => shown,
     }
 }
 

@@ -97,6 +97,19 @@ impl ArgumentPlan {
         }
     }
 
+    /// The names of what [`convert`](Self::convert) yields, in its order; an empty one stands for the map of all arguments.
+    pub(crate) fn names(&self) -> Option<Vec<String>> {
+        match self.shape {
+            Shape::Nothing => None,
+            Shape::Map => Some(vec![String::new()]),
+            Shape::List => {
+                let mut in_order: Vec<&Param> = self.params.iter().collect();
+                in_order.sort_by_key(|param| param.slot);
+                Some(in_order.into_iter().map(|p| p.name.clone()).collect())
+            }
+        }
+    }
+
     fn list(&self, args: Map<String, Value>) -> Result<Vec<Value>, ArgumentError> {
         let mut slots: Vec<Option<Value>> = vec![None; self.params.len()];
         let mut extra = None;

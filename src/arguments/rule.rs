@@ -1,20 +1,21 @@
 //! The check of one value against its declaration, with all limits settled beforehand.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt};
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 use uuid::Uuid;
 
 use super::{
     ArgDeclaration, ArgType, ArgumentErrorKind as Kind, Limits, datetime,
     error::{Fault, cut, shown},
+    text_rule::TextRule,
 };
 
 /// A declaration made ready for use: every limit is a number, keys are in sets.
 #[derive(Clone, Debug)]
 pub(super) enum Rule {
-    String { max_bytes: usize },
-    Num,
+    String(Box<TextRule>),
+    Number(Bounds),
     Boolean,
     Uuid,
     Datetime,
@@ -34,6 +35,14 @@ pub(super) enum Item {
     Map,
 }
 
+/// Which numbers there may be.
+#[derive(Clone, Debug)]
+pub(super) struct Bounds {
+    integer: bool,
+    min: Option<Number>,
+    max: Option<Number>,
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct MapRule {
     max_items: usize,
@@ -50,10 +59,8 @@ impl Rule {
             item,
         };
         match declaration.arg_type {
-            ArgType::String => Self::String {
-                max_bytes: declaration.max_bytes.unwrap_or(limits.string_max_bytes),
-            },
-            ArgType::Num => Self::Num,
+            ArgType::String => Self::String(Box::new(TextRule::new(declaration, limits))),
+            ArgType::Num | ArgType::Integer => Self::Number(Bounds::new(declaration)),
             ArgType::Boolean => Self::Boolean,
             ArgType::Uuid => Self::Uuid,
             ArgType::Datetime => Self::Datetime,
@@ -82,10 +89,9 @@ impl Rule {
     /// Checks a value that is not null and brings it into the form in which it is handed on.
     pub(super) fn check(&self, value: &mut Value) -> Result<(), Fault> {
         match (self, value) {
-            (Self::Any, _) | (Self::Num, Value::Number(_)) | (Self::Boolean, Value::Bool(_)) => {
-                Ok(())
-            }
-            (Self::String { max_bytes }, Value::String(text)) => check_bytes(text, *max_bytes),
+            (Self::Any, _) | (Self::Boolean, Value::Bool(_)) => Ok(()),
+            (Self::String(rule), Value::String(text)) => rule.check(text),
+            (Self::Number(bounds), Value::Number(number)) => bounds.check(number),
             (Self::Uuid, Value::String(text)) => check_uuid(text),
             (Self::Datetime, Value::String(text)) => {
                 convert(text, ArgType::Datetime, datetime::to_utc)
@@ -97,14 +103,14 @@ impl Rule {
                 check_list(items, *max_items, *item)
             }
             (Self::Map(rule), Value::Object(entries)) => rule.check(entries),
-            (_, value) => Err(mismatch(self.arg_type(), value)),
+            (_, value) => Err(mismatch(self.expected(), value)),
         }
     }
 
     fn arg_type(&self) -> ArgType {
         match self {
-            Self::String { .. } => ArgType::String,
-            Self::Num => ArgType::Num,
+            Self::String(_) => ArgType::String,
+            Self::Number(bounds) => bounds.arg_type(),
             Self::Boolean => ArgType::Boolean,
             Self::Uuid => ArgType::Uuid,
             Self::Datetime => ArgType::Datetime,
@@ -121,9 +127,70 @@ impl Rule {
         }
     }
 
-    /// What a value should have been, for the texts of errors that concern its absence.
-    pub(super) fn expected(&self) -> impl std::fmt::Display {
-        self.arg_type()
+    /// What a value should have been, for the texts of errors: `an integer from 0 to 255`.
+    pub(super) fn expected(&self) -> String {
+        match self {
+            Self::Number(bounds) => bounds.to_string(),
+            _ => self.arg_type().to_string(),
+        }
+    }
+}
+
+impl Bounds {
+    fn new(declaration: &ArgDeclaration) -> Self {
+        let number = |bound: &Option<Value>| match bound {
+            Some(Value::Number(number)) => Some(number.clone()),
+            _ => None,
+        };
+        Self {
+            integer: declaration.arg_type == ArgType::Integer,
+            min: number(&declaration.min),
+            max: number(&declaration.max),
+        }
+    }
+
+    fn arg_type(&self) -> ArgType {
+        if self.integer {
+            ArgType::Integer
+        } else {
+            ArgType::Num
+        }
+    }
+
+    fn check(&self, number: &Number) -> Result<(), Fault> {
+        let whole = !self.integer || number.is_u64() || number.is_i64();
+        let too_small = self.min.as_ref().is_some_and(|min| is_less(number, min));
+        let too_large = self.max.as_ref().is_some_and(|max| is_less(max, number));
+        if whole && !too_small && !too_large {
+            return Ok(());
+        }
+        let kind = if whole { Kind::Range } else { Kind::Type };
+        let what = format!("expected {self}, got {}", cut(&number.to_string()));
+        Err(Fault::new(kind, what))
+    }
+}
+
+impl fmt::Display for Bounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let arg_type = self.arg_type();
+        match (&self.min, &self.max) {
+            (None, None) => write!(f, "{arg_type}"),
+            (Some(min), None) => write!(f, "{arg_type} of at least {min}"),
+            (None, Some(max)) => write!(f, "{arg_type} of at most {max}"),
+            (Some(min), Some(max)) => write!(f, "{arg_type} from {min} to {max}"),
+        }
+    }
+}
+
+/// Compares two numbers, integers exactly.
+pub(super) fn is_less(a: &Number, b: &Number) -> bool {
+    let integer = |number: &Number| {
+        let signed = number.as_i64().map(i128::from);
+        signed.or_else(|| number.as_u64().map(i128::from))
+    };
+    match (integer(a), integer(b)) {
+        (Some(a), Some(b)) => a < b,
+        _ => a.as_f64() < b.as_f64(),
     }
 }
 
@@ -210,7 +277,7 @@ fn check_scalar(value: &Value, max_bytes: usize) -> Result<(), Fault> {
     }
 }
 
-fn check_bytes(text: &str, max_bytes: usize) -> Result<(), Fault> {
+pub(super) fn check_bytes(text: &str, max_bytes: usize) -> Result<(), Fault> {
     if text.len() <= max_bytes {
         return Ok(());
     }
@@ -234,7 +301,7 @@ fn convert(
     Ok(())
 }
 
-fn mismatch(expected: ArgType, value: &Value) -> Fault {
+fn mismatch(expected: impl fmt::Display, value: &Value) -> Fault {
     Fault::new(
         Kind::Type,
         format!("expected {expected}, got {}", shown(value)),
@@ -255,9 +322,10 @@ mod tests {
 
     use super::*;
 
-    const TYPES: [ArgType; 13] = [
+    const TYPES: [ArgType; 14] = [
         ArgType::String,
         ArgType::Num,
+        ArgType::Integer,
         ArgType::Boolean,
         ArgType::Uuid,
         ArgType::Datetime,
@@ -298,6 +366,38 @@ mod tests {
         assert_eq!(rule.check(&mut json!([{"b": [[1]]}])), Ok(()));
     }
 
+    #[test]
+    fn a_number_is_held_to_its_bounds_and_its_error_says_them() {
+        let quantity = ArgDeclaration::of::<u64>();
+        for (sent, got) in [
+            (json!(-1), "-1"),
+            (json!(1.5), "1.5"),
+            (json!(-0.0), "-0.0"),
+        ] {
+            assert_eq!(
+                fault(&quantity, sent).what,
+                format!("expected an integer from 0 to 18446744073709551615, got {got}")
+            );
+        }
+        assert_eq!(fault(&quantity, json!(-1)).kind, Kind::Range);
+        let rule = Rule::new(&quantity, &Limits::default());
+        for sent in [0, 1, u64::MAX] {
+            assert_eq!(rule.check(&mut json!(sent)), Ok(()));
+        }
+        let share = ArgDeclaration::new(ArgType::Num).min(0).max(0.5);
+        assert_eq!(
+            fault(&share, json!(0.75)).what,
+            "expected a number from 0 to 0.5, got 0.75"
+        );
+        let least = ArgDeclaration::new(ArgType::Integer).min(1);
+        assert_eq!(
+            fault(&least, json!("2")).what,
+            "expected an integer of at least 1, got \"2\""
+        );
+        let most = ArgDeclaration::new(ArgType::Integer).max(i64::MAX - 1);
+        assert_eq!(fault(&most, json!(i64::MAX)).kind, Kind::Range);
+    }
+
     /// What SPEC section 4 lets pass, said a second time and without regard to the reason of a refusal.
     fn allowed(arg_type: ArgType, value: &Value, limits: &Limits) -> bool {
         let text = |value: &Value| {
@@ -318,6 +418,7 @@ mod tests {
         match arg_type {
             ArgType::String => text(value),
             ArgType::Num => value.is_number(),
+            ArgType::Integer => value.is_i64() || value.is_u64(),
             ArgType::Boolean => value.is_boolean(),
             ArgType::Uuid => uuid(value),
             ArgType::Datetime => value

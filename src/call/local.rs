@@ -141,7 +141,7 @@ impl<R: Borrow<Handle> + Unpin> Future for Running<'_, R> {
 
 /// How a call failed.
 ///
-/// The texts are for logs, but for [`Public`](Self::Public): what a client gets to read of the others is decided where
+/// The texts are for logs, but for [`Public`](Self::Public) and [`InvalidArgument`](Self::InvalidArgument): what a client gets to read of the others is decided where
 /// responses are written.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -152,9 +152,13 @@ pub enum CallError {
     /// The function gave a negative answer that is meant for the client, and that no retry changes.
     #[error("{0}")]
     Public(String),
-    /// The call's arguments do not fit the function; no retry changes that.
+    /// The call does not fit the function, by a fault of its config; no retry changes that.
     #[error("{0}")]
     Arguments(String),
+    /// The function cannot take an argument of the request. The text names it and is meant for the client; no retry changes
+    /// that.
+    #[error("{0}")]
+    InvalidArgument(String),
     /// The function panicked, with this text.
     #[error("the function panicked: {0}")]
     Panicked(String),
@@ -171,6 +175,7 @@ impl From<FunctionError> for CallError {
             FunctionErrorKind::Failed => Self::Failed(text),
             FunctionErrorKind::Public => Self::Public(text),
             FunctionErrorKind::Arguments => Self::Arguments(text),
+            FunctionErrorKind::InvalidArgument => Self::InvalidArgument(text),
             FunctionErrorKind::Panicked => Self::Panicked(text),
         }
     }

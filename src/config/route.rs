@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    arguments::{ArgOrders, ArgumentPlan, Limits},
+    arguments::{ArgumentPlan, Limits},
     function::{Function, Functions},
     model::{FunConfig, Nodes, Retry, VersionRank},
 };
@@ -17,7 +17,7 @@ pub(crate) struct Route {
     pub(crate) timeout: Option<Duration>,
     /// How many calls may follow a first one that failed.
     pub(crate) retries: u32,
-    /// The names of the arguments in call order, for error texts; `None` where they arrive as one map.
+    /// The names of the arguments in call order, for error texts; `None` where there are none.
     pub(crate) arg_names: Option<Arc<[String]>>,
     /// Whether the call carries the caller's identity.
     pub(crate) needs_info: bool,
@@ -45,10 +45,10 @@ impl Route {
                 .as_ref()
                 .is_some_and(|function| function.needs_info());
         Self {
-            plan,
             timeout: config.timeout.duration(),
             retries: config.normalize_retry().map_or(0, Retry::times),
-            arg_names: arg_names(&config),
+            arg_names: plan.names().map(Arc::from),
+            plan,
             needs_info,
             function,
             rank,
@@ -89,12 +89,5 @@ impl Route {
 
     pub(super) fn version(&self) -> Option<&str> {
         self.rank.as_ref().map(VersionRank::as_str)
-    }
-}
-
-fn arg_names(config: &FunConfig) -> Option<Arc<[String]>> {
-    match &config.arg_orders {
-        ArgOrders::Names(names) if !names.is_empty() => Some(names.as_slice().into()),
-        _ => None,
     }
 }

@@ -137,7 +137,12 @@ async fn hand_on(
         match chunks.next().await {
             Some(Ok(StreamChunk::Result(value))) => handle.send_value(value).await?,
             Some(Ok(StreamChunk::Last(value))) => return handle.send_last_result(value).await,
-            Some(Err(NodeCallError::Failed(failure))) if failure.kind == FailureKind::Public => {
+            Some(Err(NodeCallError::Failed(failure)))
+                if matches!(
+                    failure.kind,
+                    FailureKind::Public | FailureKind::InvalidArgument
+                ) =>
+            {
                 return handle.fail(FunctionError::public(failure.message)).await;
             }
             Some(Err(error)) => return handle.fail(error.to_string()).await,
@@ -164,6 +169,7 @@ impl From<NodeCallError> for RequestError {
             NodeCallError::Failed(failure) => Self::Call(match failure.kind {
                 FailureKind::Public => CallError::Public(failure.message),
                 FailureKind::Arguments => CallError::Arguments(failure.message),
+                FailureKind::InvalidArgument => CallError::InvalidArgument(failure.message),
                 FailureKind::Panicked => CallError::Panicked(failure.message),
                 FailureKind::Failed | FailureKind::NotFound => {
                     CallError::Failed(failure.to_string())

@@ -184,7 +184,9 @@ fn judge(error: &RequestError) -> Result<Outcome, ExceptionKind> {
         RequestError::HookRejected(_) => Ok(Outcome::Rejected),
         RequestError::PermissionDenied => Ok(Outcome::Denied),
         RequestError::RateLimit(RateLimitError::Limited(_)) => Ok(Outcome::RateLimited),
-        RequestError::Argument(_) => Ok(Outcome::InvalidArguments),
+        RequestError::Argument(_) | RequestError::Call(CallError::InvalidArgument(_)) => {
+            Ok(Outcome::InvalidArguments)
+        }
         RequestError::Busy(_)
         | RequestError::Stopping
         | RequestError::RateLimit(RateLimitError::Unavailable) => Ok(Outcome::Unavailable),

@@ -51,7 +51,7 @@ impl Call {
     }
 
     /// Names the last `names.len()` arguments, so that errors can: predefined arguments stand before them and have no
-    /// names.
+    /// names. An empty name stands for the one map that holds all arguments of the request.
     #[must_use]
     pub fn with_arg_names(mut self, names: Arc<[String]>) -> Self {
         self.arg_names = Some(names);
@@ -93,6 +93,9 @@ impl Call {
         self.arg_names.take()
     }
 }
+
+/// The name of the one map that holds all arguments of a request.
+pub(super) const ALL_IN_ONE: &str = "";
 
 /// Names belong to the last arguments of the list.
 pub(super) fn name_at(names: Option<&[String]>, args: usize, index: usize) -> Option<&str> {

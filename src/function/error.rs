@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Display};
 
+use crate::arguments::{ArgumentError, cut};
+
 /// The failure of a function: a text, and who may read it.
 ///
 /// Anything with a [`Display`] turns into it, so `?` works on every error type; that is why it has no `Display` of its
@@ -36,8 +38,11 @@ pub enum FunctionErrorKind {
     Failed,
     /// The function gave a negative answer that is meant for the client.
     Public,
-    /// The call does not fit the function: too few or too many arguments, or one of a wrong type.
+    /// The call does not fit the function, by a fault of its config: too few or too many arguments, or a predefined one of a
+    /// wrong type.
     Arguments,
+    /// The function cannot take an argument of the request; the text names it and is meant for the client.
+    InvalidArgument,
     /// The function panicked; the text is the panic's, for the log alone.
     Panicked,
 }
@@ -55,7 +60,15 @@ impl FunctionError {
         Self::new(FunctionErrorKind::Public, text.to_string())
     }
 
-    /// The call's arguments do not fit; the typed functions and a raw one that checks for itself report this.
+    /// An argument of the request that the function cannot take, told to the client as `invalid argument "ARG": WHAT` (SPEC
+    /// section 4). Typed functions report what serde cannot read; `what` says what was expected and what came.
+    #[must_use]
+    pub fn invalid_argument(arg: &str, what: impl Display) -> Self {
+        let text = format!("invalid argument \"{}\": {what}", cut(arg));
+        Self::new(FunctionErrorKind::InvalidArgument, text)
+    }
+
+    /// The call does not fit the function, which is no fault of its caller: clients see a general text.
     #[must_use]
     pub fn arguments(text: impl Display) -> Self {
         Self::new(FunctionErrorKind::Arguments, text.to_string())
@@ -64,6 +77,10 @@ impl FunctionError {
     /// A caught panic, with its text.
     pub(crate) fn panicked(text: String) -> Self {
         Self::new(FunctionErrorKind::Panicked, text)
+    }
+
+    pub(super) fn of_argument(error: &ArgumentError) -> Self {
+        Self::new(FunctionErrorKind::InvalidArgument, error.to_string())
     }
 
     fn new(kind: FunctionErrorKind, message: String) -> Self {

@@ -5,6 +5,7 @@ use std::{fmt, future::Future, marker::PhantomData, sync::Arc};
 use futures_core::{Stream, future::BoxFuture};
 use futures_util::{FutureExt, StreamExt, future};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{
     Function,
@@ -12,7 +13,7 @@ use super::{
     call::Call,
     error::FunctionError,
     outcome::{self, Outcome},
-    parameter::{Arguments, Parameter},
+    parameter::{Arguments, Offered, Parameter},
     state::{StateType, States},
 };
 
@@ -228,6 +229,10 @@ impl<H: Callable<Params>, Params: 'static> Function for TypedFunction<H, Params>
     fn needs_info(&self) -> bool {
         H::NEEDS_INFO
     }
+
+    fn check(&self, args: &[Value], names: Option<&[String]>) -> Result<(), FunctionError> {
+        H::check(&mut Offered::new(&self.typed.context, args, names))
+    }
 }
 
 /// Anything with a call operator whose parameters can be taken from a call; `Params` is the tuple of their types.
@@ -238,6 +243,8 @@ pub trait Callable<Params>: Send + Sync + 'static {
     const NEEDS_INFO: bool;
 
     fn needs_states() -> Vec<StateType>;
+
+    fn check(arguments: &mut Offered<'_>) -> Result<(), FunctionError>;
 
     fn invoke(&self, arguments: &mut Arguments<'_>) -> Result<Self::Output, FunctionError>;
 }
@@ -256,6 +263,11 @@ macro_rules! callable {
             fn needs_states() -> Vec<StateType> {
                 let needs: [Option<StateType>; _] = [$($param::needs_state()),*];
                 needs.into_iter().flatten().collect()
+            }
+
+            fn check(_arguments: &mut Offered<'_>) -> Result<(), FunctionError> {
+                $($param::check(_arguments)?;)*
+                Ok(())
             }
 
             fn invoke(&self, _arguments: &mut Arguments<'_>) -> Result<Out, FunctionError> {

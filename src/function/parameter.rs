@@ -1,18 +1,19 @@
 //! From the arguments of a call to the typed parameters of a function.
 
-use std::{any::Any, sync::Arc, vec};
+use std::{any::Any, slice, sync::Arc, vec};
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::runtime::Handle;
 
 use super::{
-    call::{Call, RequestInfo, name_at},
+    call::{ALL_IN_ONE, Call, RequestInfo, name_at},
     error::FunctionError,
     handler::Context,
     state::StateType,
     stream_handle::StreamHandle,
 };
+use crate::arguments::{Mismatch, decode};
 
 /// What a typed function can take as a parameter.
 ///
@@ -53,6 +54,17 @@ pub trait Parameter: Sized + 'static {
         None
     }
 
+    /// Looks at the arguments that it would take, without taking them, before the call is acknowledged or waits for a place.
+    /// Passes over them unless overridden.
+    ///
+    /// # Errors
+    /// Which of them it cannot take.
+    #[doc(hidden)]
+    fn check(arguments: &mut Offered<'_>) -> Result<(), FunctionError> {
+        arguments.skip(Self::ARGUMENTS);
+        Ok(())
+    }
+
     /// Takes the parameter out of the call.
     ///
     /// # Errors
@@ -63,6 +75,10 @@ pub trait Parameter: Sized + 'static {
 impl<T: DeserializeOwned + 'static> Parameter for T {
     const ARGUMENTS: usize = 1;
     const NEEDS_INFO: bool = false;
+
+    fn check(arguments: &mut Offered<'_>) -> Result<(), FunctionError> {
+        arguments.check_next::<T>()
+    }
 
     fn take(arguments: &mut Arguments<'_>) -> Result<Self, FunctionError> {
         arguments.next_value()
@@ -132,16 +148,20 @@ impl<'a> Arguments<'a> {
     /// Takes the next argument, as a value of type `T`.
     ///
     /// # Errors
-    /// Of the kind [`Arguments`](super::FunctionErrorKind::Arguments), when there is none left or it is no `T`; the
-    /// text says which one it is.
+    /// Of the kind [`InvalidArgument`](super::FunctionErrorKind::InvalidArgument) when the request's argument is no `T`; of the
+    /// kind [`Arguments`](super::FunctionErrorKind::Arguments) when there is none left, or a predefined one is no `T`. The text
+    /// says which one it is.
     pub fn next_value<T: DeserializeOwned + 'static>(&mut self) -> Result<T, FunctionError> {
         let index = self.given - self.values.len();
         match self.values.next() {
-            Some(value) => from_value(value).map_err(|error| self.wrong_type(index, &error)),
+            Some(value) => from_value(value).map_err(|mismatch| {
+                let name = name_at(self.names.as_deref(), self.given, index);
+                wrong_value(self.function, index, name, mismatch)
+            }),
             None if self.info_follows => {
                 self.info_follows = false;
-                let info = self.info.clone().into_value();
-                from_value(info).map_err(|error| self.wrong_type(index, &error))
+                from_value(self.info.clone().into_value())
+                    .map_err(|mismatch| wrong_value(self.function, index, None, mismatch))
             }
             None => Err(FunctionError::arguments(format_args!(
                 "{}: argument {} is missing",
@@ -195,35 +215,91 @@ impl<'a> Arguments<'a> {
         })
     }
 
-    #[cold]
-    fn wrong_type(&self, index: usize, error: &serde_json::Error) -> FunctionError {
-        let mut what = error.to_string();
-        // The text quotes what the client sent.
-        if let Some((end, _)) = what.char_indices().nth(LONGEST_TEXT) {
-            what.truncate(end);
-            what.push('…');
-        }
-        let place = self.place(index);
-        FunctionError::arguments(format_args!("{}: {place}: {what}", self.function))
-    }
-
     fn place(&self, index: usize) -> String {
         match name_at(self.names.as_deref(), self.given, index) {
-            Some(name) => format!("argument {} ({name:?})", index + 1),
-            None => format!("argument {}", index + 1),
+            Some(name) if name != ALL_IN_ONE => format!("argument {} ({name:?})", index + 1),
+            _ => format!("argument {}", index + 1),
         }
     }
 }
 
-/// In characters, of what is said about one argument.
-const LONGEST_TEXT: usize = 200;
+/// The arguments of a call that is to come, looked at one after another.
+pub struct Offered<'a> {
+    function: &'a Context,
+    values: slice::Iter<'a, Value>,
+    given: usize,
+    names: Option<&'a [String]>,
+}
 
-/// Like [`serde_json::from_value`], but a function that takes any JSON gets the value itself, not a copy.
-fn from_value<T: DeserializeOwned + 'static>(value: Value) -> Result<T, serde_json::Error> {
-    let mut value = Some(value);
-    let same: &mut dyn Any = &mut value;
-    if let Some(value) = same.downcast_mut::<Option<T>>().and_then(Option::take) {
-        return Ok(value);
+impl<'a> Offered<'a> {
+    pub(super) fn new(
+        function: &'a Context,
+        args: &'a [Value],
+        names: Option<&'a [String]>,
+    ) -> Self {
+        Self {
+            function,
+            values: args.iter(),
+            given: args.len(),
+            names,
+        }
     }
-    serde_json::from_value(value.unwrap_or_default())
+
+    fn check_next<T: DeserializeOwned>(&mut self) -> Result<(), FunctionError> {
+        let index = self.given - self.values.len();
+        match self.values.next() {
+            Some(value) => decode::<T>(value).map(drop).map_err(|mismatch| {
+                let name = name_at(self.names, self.given, index);
+                wrong_value(self.function, index, name, mismatch)
+            }),
+            // The request info, or a count that the call itself complains of.
+            None => Ok(()),
+        }
+    }
+
+    fn skip(&mut self, arguments: usize) {
+        for _ in 0..arguments {
+            self.values.next();
+        }
+    }
+}
+
+/// What the request sent is the caller's mistake, what has no name is the config's.
+#[cold]
+fn wrong_value(
+    function: &Context,
+    index: usize,
+    name: Option<&str>,
+    mismatch: Mismatch,
+) -> FunctionError {
+    match name {
+        Some(ALL_IN_ONE) => FunctionError::of_argument(&mismatch.of_map()),
+        Some(name) => FunctionError::of_argument(&mismatch.of(name)),
+        None => {
+            let what = mismatch.of("").what;
+            FunctionError::arguments(format_args!("{function}: argument {}: {what}", index + 1))
+        }
+    }
+}
+
+/// Like [`serde_json::from_value`], but a function that takes any JSON or a text gets the value itself, not a copy.
+fn from_value<T: DeserializeOwned + 'static>(value: Value) -> Result<T, Mismatch> {
+    match value {
+        Value::String(text) => same(text).or_else(|text| whole(Value::String(text))),
+        value => whole(value),
+    }
+}
+
+fn whole<T: DeserializeOwned + 'static>(value: Value) -> Result<T, Mismatch> {
+    same(value).or_else(|value| decode(&value))
+}
+
+/// The value itself, where it is a `T`.
+fn same<A: Default + 'static, T: 'static>(value: A) -> Result<T, A> {
+    let mut value = Some(value);
+    let any: &mut dyn Any = &mut value;
+    match any.downcast_mut::<Option<T>>().and_then(Option::take) {
+        Some(value) => Ok(value),
+        None => Err(value.unwrap_or_default()),
+    }
 }

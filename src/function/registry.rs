@@ -1,6 +1,11 @@
 //! The registry of functions.
 
-use std::{collections::HashMap, fmt, future::Future, sync::Arc};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    fmt,
+    future::Future,
+    sync::Arc,
+};
 
 use futures_core::future::BoxFuture;
 use futures_util::FutureExt;
@@ -24,6 +29,8 @@ pub struct Functions {
     modules: HashMap<Arc<str>, HashMap<Arc<str>, Registered>>,
     duplicates: Vec<(Arc<str>, Arc<str>)>,
     states: Arc<States>,
+    /// Those of the registries that were merged into this one, whose functions look there.
+    merged: Vec<Arc<States>>,
 }
 
 impl Functions {
@@ -123,7 +130,42 @@ impl Functions {
     /// There is one value of a type: a second one replaces the first.
     #[must_use]
     pub fn state<T: Clone + Send + Sync + 'static>(self, value: T) -> Self {
+        for states in &self.merged {
+            states.insert(value.clone());
+        }
         self.states.insert(value);
+        self
+    }
+
+    /// Adds the functions and shared states of another registry.
+    ///
+    /// Each function gets the states of both. Names that are in both are reported by [`check`](Self::check), and of two states
+    /// of one type the other registry's stays.
+    #[must_use]
+    pub fn merge(mut self, other: Self) -> Self {
+        self.merged.push(other.states);
+        self.merged.extend(other.merged);
+        for states in &self.merged {
+            self.states.extend(states);
+        }
+        for states in &self.merged {
+            states.extend(&self.states);
+        }
+        self.duplicates.extend(other.duplicates);
+        for (module, functions) in other.modules {
+            let known = self.modules.entry(Arc::clone(&module)).or_default();
+            for (name, function) in functions {
+                match known.entry(name) {
+                    Entry::Vacant(vacant) => {
+                        vacant.insert(function);
+                    }
+                    Entry::Occupied(taken) => {
+                        let name = Arc::clone(taken.key());
+                        self.duplicates.push((Arc::clone(&module), name));
+                    }
+                }
+            }
+        }
         self
     }
 

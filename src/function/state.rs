@@ -91,6 +91,17 @@ impl States {
         });
     }
 
+    /// Takes over what another one has.
+    pub(super) fn extend(&self, other: &Self) {
+        let other = other.0.load();
+        self.0.rcu(|states| {
+            let mut states = Map::clone(states);
+            let others = other.iter().map(|(id, value)| (*id, Arc::clone(value)));
+            states.extend(others);
+            states
+        });
+    }
+
     pub(super) fn get<T: Clone + 'static>(&self) -> Option<T> {
         let states = self.0.load();
         let value = states.get(&TypeId::of::<T>())?;

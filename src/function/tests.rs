@@ -237,16 +237,17 @@ fn an_argument_too_many_is_an_error_that_names_it() {
 }
 
 #[test]
-fn a_wrong_type_is_an_error_with_position_and_name() {
+fn a_wrong_type_of_a_sent_argument_is_the_callers_and_of_a_predefined_one_the_configs_fault() {
     let functions = Functions::new().register("T", "add", add);
-    let text = r#"T.add: argument 2 ("b"): invalid type: string "x", expected i64"#;
+    let range = "-9223372036854775808 to 9223372036854775807";
+    let what = format!("expected an integer from {range}, got \"x\"");
     let named = call(json!([1, "x"])).with_arg_names(names(&["a", "b"]));
-    assert_eq!(error(&functions, named), FunctionError::arguments(text));
+    let invalid = FunctionError::invalid_argument("b", &what);
+    assert_eq!(error(&functions, named), invalid);
+    assert_eq!(invalid.message(), format!("invalid argument \"b\": {what}"));
     let unnamed = error(&functions, call(json!([1, "x"])));
-    assert_eq!(
-        unnamed.message(),
-        r#"T.add: argument 2: invalid type: string "x", expected i64"#
-    );
+    let text = format!("T.add: argument 2: {what}");
+    assert_eq!(unnamed, FunctionError::arguments(text));
 }
 
 #[test]
@@ -259,7 +260,7 @@ fn names_belong_to_the_arguments_after_the_predefined_ones() {
     assert!(
         error(&functions, predefined_first())
             .message()
-            .contains(r#"argument 2 ("b")"#)
+            .contains(r#"argument "b""#)
     );
 }
 
@@ -302,6 +303,32 @@ fn of_two_functions_of_one_name_the_first_stays_and_check_reports_it() {
     assert_eq!(functions.duplicates(), [("T".into(), "f".into())]);
     let text = "the function T.f is registered twice";
     assert_eq!(functions.check().unwrap_err().to_string(), text);
+}
+
+#[test]
+fn merged_registries_share_their_states_and_report_names_that_are_in_both() {
+    let reads = async |State(n): State<u8>| Ok::<_, Infallible>(n);
+    let first = Functions::new().register("T", "f", reads).state(1_i32);
+    let second = Functions::new()
+        .register("T", "g", async |State(n): State<i32>| {
+            Ok::<_, Infallible>(n)
+        })
+        .register("T", "h", reads);
+    let merged = Functions::new().merge(first).merge(second).state(7_u8);
+    assert_eq!(merged.check(), Ok(()));
+    for (name, state) in [("f", 7), ("g", 1), ("h", 7)] {
+        let function = merged.get("T", name).expect("it is merged");
+        let outcome = function.call(call(json!([]))).now_or_never();
+        let outcome = outcome.expect("at once").expect("no error");
+        assert!(
+            matches!(outcome, Outcome::Value(value) if value == state),
+            "{name}"
+        );
+    }
+
+    let again = Functions::new().register("T", "g", reads);
+    let error = merged.merge(again).check().unwrap_err();
+    assert_eq!(error.to_string(), "the function T.g is registered twice");
 }
 
 #[test]

@@ -239,6 +239,9 @@ pub enum FailureKind {
     Panicked = 4,
     /// There is no function of that name.
     NotFound = 5,
+    /// The function cannot take an argument of the request: the text says which one and why, and is meant for the client; no
+    /// retry changes it.
+    InvalidArgument = 6,
 }
 impl FailureKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -253,6 +256,7 @@ impl FailureKind {
             Self::Arguments => "FAILURE_KIND_ARGUMENTS",
             Self::Panicked => "FAILURE_KIND_PANICKED",
             Self::NotFound => "FAILURE_KIND_NOT_FOUND",
+            Self::InvalidArgument => "FAILURE_KIND_INVALID_ARGUMENT",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -264,6 +268,7 @@ impl FailureKind {
             "FAILURE_KIND_ARGUMENTS" => Some(Self::Arguments),
             "FAILURE_KIND_PANICKED" => Some(Self::Panicked),
             "FAILURE_KIND_NOT_FOUND" => Some(Self::NotFound),
+            "FAILURE_KIND_INVALID_ARGUMENT" => Some(Self::InvalidArgument),
             _ => None,
         }
     }

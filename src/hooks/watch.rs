@@ -40,7 +40,9 @@ impl<'a> HookWatch<'a> {
             Err(CallError::Failed(_) | CallError::Public(_)) => self.stop(true),
             Err(error @ CallError::Panicked(_)) => self.exception(ExceptionKind::Panic, error),
             Err(error @ CallError::TimedOut(_)) => self.exception(ExceptionKind::Timeout, error),
-            Err(error @ CallError::Arguments(_)) => self.exception(ExceptionKind::Internal, error),
+            Err(error @ (CallError::Arguments(_) | CallError::InvalidArgument(_))) => {
+                self.exception(ExceptionKind::Internal, error);
+            }
         }
     }
 

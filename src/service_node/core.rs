@@ -232,6 +232,7 @@ pub(super) fn failure(error: CallError) -> NodeCallError {
         CallError::Failed(text) => (FailureKind::Failed, text),
         CallError::Public(text) => (FailureKind::Public, text),
         CallError::Arguments(text) => (FailureKind::Arguments, text),
+        CallError::InvalidArgument(text) => (FailureKind::InvalidArgument, text),
         CallError::Panicked(text) => (FailureKind::Panicked, text),
     };
     NodeCallError::Failed(RemoteFailure::new(kind, message))

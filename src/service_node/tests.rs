@@ -193,7 +193,7 @@ async fn arguments_that_do_not_fit_are_named() {
     let wrong = call("add", vec![json!(1), json!("2")]).with_arg_names(names);
     match world().core.invoke(wrong, None).await {
         Err(NodeCallError::Failed(failure)) => {
-            assert_eq!(failure.kind, FailureKind::Arguments);
+            assert_eq!(failure.kind, FailureKind::InvalidArgument);
             assert!(failure.message.contains("right"), "{}", failure.message);
         }
         other => panic!("{other:?}"),

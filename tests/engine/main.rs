@@ -1,5 +1,6 @@
 //! The engine end to end: modes, doors, bad input, hosts, and what happens while actors die.
 
+mod arguments;
 mod configs;
 mod errors;
 mod executors;

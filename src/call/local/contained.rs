@@ -14,7 +14,7 @@ use tokio::runtime::{EnterGuard, Handle};
 use crate::function::FunctionError;
 
 /// Runs foreign code. The error is the text of its panic.
-pub(super) fn contain<R>(runtime: &Handle, code: impl FnOnce() -> R) -> Result<R, String> {
+pub(crate) fn contain<R>(runtime: &Handle, code: impl FnOnce() -> R) -> Result<R, String> {
     let _entered = with_runtime(runtime);
     caught(code)
 }

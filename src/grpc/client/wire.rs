@@ -64,6 +64,7 @@ pub(super) fn failed(failure: proto::Failure) -> NodeCallError {
         proto::FailureKind::Arguments => FailureKind::Arguments,
         proto::FailureKind::Panicked => FailureKind::Panicked,
         proto::FailureKind::NotFound => FailureKind::NotFound,
+        proto::FailureKind::InvalidArgument => FailureKind::InvalidArgument,
         proto::FailureKind::Failed | proto::FailureKind::Unspecified => FailureKind::Failed,
     };
     NodeCallError::Failed(RemoteFailure::new(kind, failure.message))
@@ -126,6 +127,7 @@ mod tests {
             (3, FailureKind::Arguments),
             (4, FailureKind::Panicked),
             (5, FailureKind::NotFound),
+            (6, FailureKind::InvalidArgument),
             (77, FailureKind::Failed),
             (-1, FailureKind::Failed),
         ] {

@@ -155,6 +155,7 @@ fn failure_of(failure: RemoteFailure) -> Failure {
         FailureKind::Arguments => proto::FailureKind::Arguments,
         FailureKind::Panicked => proto::FailureKind::Panicked,
         FailureKind::NotFound => proto::FailureKind::NotFound,
+        FailureKind::InvalidArgument => proto::FailureKind::InvalidArgument,
     };
     Failure {
         kind: kind.into(),

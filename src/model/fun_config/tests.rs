@@ -144,6 +144,23 @@ fn the_order_must_name_exactly_the_declared_arguments() {
 }
 
 #[test]
+fn an_argument_has_a_name_and_a_declaration_that_agrees_with_itself() {
+    let map = json!({"type": "map", "required": ["a"], "accept": ["b"]});
+    for types in [
+        json!({"": "num"}),
+        json!({"a": map}),
+        json!({"a": {"type": "integer", "min": 2, "max": 1}}),
+        json!({"a": {"type": "string", "pattern": "("}}),
+    ] {
+        assert_eq!(
+            faulty(with("arg_types", types.clone())),
+            ["arg_types"],
+            "{types}"
+        );
+    }
+}
+
+#[test]
 fn a_broken_declaration_still_declares_its_name() {
     let mut json = with("arg_types", json!({"a": "decimal", "b": null}));
     json["arg_orders"] = json!(["a", "b"]);

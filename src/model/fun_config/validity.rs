@@ -37,6 +37,12 @@ impl FunConfig {
         fault("timeout", (!self.timeout.is_valid()).then_some(&range));
         fault("mfa", named(&self.mfa));
         for (name, declaration) in self.declared_args() {
+            if name.is_empty() {
+                fault(
+                    "arg_types",
+                    Some("the name of an argument must not be empty"),
+                );
+            }
             if let Err(reason) = declaration.validate(limits) {
                 fault("arg_types", Some(&format!("{name:?}: {reason}")));
             }

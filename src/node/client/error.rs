@@ -76,7 +76,8 @@ impl NodeCallError {
 pub struct RemoteFailure {
     /// What sort of failure it is.
     pub kind: FailureKind,
-    /// Its text, for the log; for the client only where the kind is [`Public`](FailureKind::Public).
+    /// Its text, for the log; for the client only where the kind is [`Public`](FailureKind::Public)
+    /// or [`InvalidArgument`](FailureKind::InvalidArgument).
     pub message: String,
 }
 
@@ -100,9 +101,10 @@ impl RemoteFailure {
 impl fmt::Display for RemoteFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
-            FailureKind::Failed | FailureKind::Public | FailureKind::Arguments => {
-                f.write_str(&self.message)
-            }
+            FailureKind::Failed
+            | FailureKind::Public
+            | FailureKind::Arguments
+            | FailureKind::InvalidArgument => f.write_str(&self.message),
             FailureKind::Panicked => write!(f, "the function panicked: {}", self.message),
             FailureKind::NotFound => write!(f, "there is no such function: {}", self.message),
         }
@@ -118,8 +120,10 @@ pub enum FailureKind {
     Failed,
     /// The function gave a negative answer that is meant for the client and that no retry changes.
     Public,
-    /// The arguments do not fit the function; no retry changes that.
+    /// The call does not fit the function, by a fault of its config; no retry changes that.
     Arguments,
+    /// The function cannot take an argument of the request: a text for the client, which names it; no retry changes that.
+    InvalidArgument,
     /// The function panicked.
     Panicked,
     /// The node has no function of that name.
