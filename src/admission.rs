@@ -13,6 +13,7 @@ use std::{
 
 use parking_lot::Mutex;
 
+#[cfg_attr(not(feature = "grpc"), allow(unused_imports))]
 pub(crate) use self::brake::{Brake, LineBudget};
 
 /// The places of a door. Clones share them.

@@ -48,6 +48,7 @@ use self::{
     watch::Watch,
 };
 use crate::{
+    admission::LineBudget,
     background::Background,
     call::{callback::Callbacks, retry::Backoff},
     clock::{self, Clock},
@@ -83,6 +84,7 @@ pub(crate) struct Pipeline {
     started: Duration,
     /// Keeps the runtime that functions and timers find alive, also where the clock is another.
     background: Background,
+    denial_lines: LineBudget,
     callbacks: Arc<Callbacks>,
     hooks: Arc<Hooks>,
     attempts: Arc<Attempts>,
@@ -124,6 +126,7 @@ impl Pipeline {
             stream_supervisor: parts.stream_supervisor,
             pool: parts.pool,
             lifecycle: parts.lifecycle,
+            denial_lines: LineBudget::new(Arc::clone(&clock)),
             hooks: Arc::new(Hooks::new(
                 Arc::clone(&callbacks),
                 Arc::clone(&clock),
@@ -378,6 +381,7 @@ impl Pipeline {
         let judges = permission::Judges {
             callbacks: &self.callbacks,
             client: &*self.attempts.client,
+            lines: &self.denial_lines,
         };
         let (config, node) = (&route.config, target.first());
         permission::check(judges, &self.telemetry, request, config, node).await?;

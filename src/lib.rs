@@ -83,7 +83,10 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), warn(clippy::expect_used, clippy::unwrap_used))]
 
-#[cfg(feature = "grpc")]
+#[cfg_attr(
+    not(feature = "grpc"),
+    allow(dead_code, reason = "only doors have connections")
+)]
 mod admission;
 #[cfg(test)]
 mod any_json;

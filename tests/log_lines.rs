@@ -155,6 +155,10 @@ fn no_text_of_a_client_or_node_forges_a_line_or_makes_one_long() {
             valid.config = config.to_string().into();
             let _ = pushing.push(shown(valid)).await;
         }
+        for number in 0..1_000 {
+            let request = Request::new(number.to_string(), "svc", "denied");
+            let _ = api.execute(request).await;
+        }
         api.stop().await;
 
         let node = gen_api::ServiceNode::builder().grpc(grpc());
@@ -184,6 +188,11 @@ fn no_text_of_a_client_or_node_forges_a_line_or_makes_one_long() {
     ] {
         assert!(about(word), "nothing was said of {word:?}");
     }
+    let denials = lines
+        .iter()
+        .filter(|line| line.contains("message=permission denied"));
+    // Ten at once and one each second, and no machine takes this long for a thousand requests.
+    assert!(denials.count() < 500);
     for line in lines.iter() {
         let start: String = line.chars().take(300).collect();
         assert!(!line.contains(['\n', '\r', '\x1b']), "forged: {start:?}");

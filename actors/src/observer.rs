@@ -93,7 +93,7 @@ impl Lineage {
     }
 
     pub(crate) fn child_started(&self, child: &Arc<str>, incarnation: u64, restarted: bool) {
-        tracing::debug!(supervisor = %self.path, %child, incarnation, restarted, "child started");
+        tracing::debug!(supervisor = %self.path, child = &**child, incarnation, restarted, "child started");
         self.emit(|supervisor| SupervisionEvent::ChildStarted {
             supervisor,
             child: Arc::clone(child),
@@ -110,9 +110,9 @@ impl Lineage {
 
     pub(crate) fn child_terminated(&self, child: &Arc<str>, incarnation: u64, reason: &ExitReason) {
         if reason.is_abnormal() {
-            tracing::warn!(supervisor = %self.path, %child, incarnation, %reason, "child terminated");
+            tracing::warn!(supervisor = %self.path, child = &**child, incarnation, reason = reason.to_string(), "child terminated");
         } else {
-            tracing::debug!(supervisor = %self.path, %child, incarnation, %reason, "child terminated");
+            tracing::debug!(supervisor = %self.path, child = &**child, incarnation, reason = reason.to_string(), "child terminated");
         }
         self.emit(|supervisor| SupervisionEvent::ChildTerminated {
             supervisor,
@@ -140,9 +140,9 @@ impl Lineage {
     /// A child without an id ended.
     pub(crate) fn unnamed_terminated(&self, actor: &'static str, reason: &ExitReason) {
         if reason.is_abnormal() && *reason != ExitReason::Killed {
-            tracing::warn!(supervisor = %self.path, actor, %reason, "child terminated");
+            tracing::warn!(supervisor = %self.path, actor, reason = reason.to_string(), "child terminated");
         } else {
-            tracing::debug!(supervisor = %self.path, actor, %reason, "child terminated");
+            tracing::debug!(supervisor = %self.path, actor, reason = reason.to_string(), "child terminated");
         }
         self.emit(|supervisor| SupervisionEvent::ChildTerminated {
             supervisor,
@@ -153,12 +153,12 @@ impl Lineage {
     }
 
     pub(crate) fn start_failed(&self, child: &Arc<str>, error: &dyn fmt::Display) {
-        tracing::error!(supervisor = %self.path, %child, %error, "child did not start");
+        tracing::error!(supervisor = %self.path, child = &**child, error = error.to_string(), "child did not start");
     }
 
     pub(crate) fn gave_up(&self, child: &Arc<str>, reason: &ExitReason) {
         tracing::error!(
-            supervisor = %self.path, %child, %reason, "restart intensity exceeded: the supervisor gives up"
+            supervisor = %self.path, child = &**child, reason = reason.to_string(), "restart intensity exceeded: the supervisor gives up"
         );
         self.emit(|supervisor| SupervisionEvent::GaveUp {
             supervisor,

@@ -4,9 +4,10 @@
 #[path = "../../tests/grpc_client/node.rs"]
 mod node;
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 use gen_api::{
+    ServiceNode,
     grpc::{GrpcClient, GrpcSetupError, TlsError},
     node::{Address, NodeCallError, NodeClient},
     settings::{GrpcSettings, TlsSettings},
@@ -152,4 +153,37 @@ async fn a_key_of_another_certificate_is_an_error_of_the_start() {
             if *key == "grpc.tls.key" && *path == other.key),
         "{error}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_are_read_again_on_both_sides_when_their_files_change() {
+    let (old, new) = (Authority::new(), Authority::new());
+    let (shown, renewed) = (old.sign("127.0.0.1"), new.sign("127.0.0.1"));
+    let settings = GrpcSettings::default()
+        .with_listen("127.0.0.1:0".parse().unwrap())
+        .with_cluster_secret(SECRET)
+        .with_tls(TlsSettings::default().with_identity(&shown.certificate, &shown.key));
+    let served = ServiceNode::builder().grpc(settings).start().await.unwrap();
+    let address = Address::new(format!("https://{}", served.address())).unwrap();
+    let before = client(trusting(&old));
+    assert_eq!(ask(&before, &address).await, Ok(false));
+    // It has read its file, and connects only later.
+    let caller = client(trusting(&old));
+
+    // A certificate without its key: the old ones stay.
+    fs::copy(&renewed.certificate, &shown.certificate).unwrap();
+    assert_eq!(ask(&client(trusting(&old)), &address).await, Ok(false));
+    fs::copy(&renewed.key, &shown.key).unwrap();
+    while ask(&client(trusting(&new)), &address).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    unreachable(ask(&client(trusting(&old)), &address).await);
+    // A connection that stands goes on.
+    assert_eq!(ask(&before, &address).await, Ok(false));
+
+    fs::copy(new.file(), old.file()).unwrap();
+    while ask(&caller, &address).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    served.stop().await;
 }

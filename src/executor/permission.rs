@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::{
+    admission::LineBudget,
     call::callback::Callbacks,
     function::Outcome,
     model::{CheckPermission, FunConfig, Mfa, Request},
@@ -18,6 +19,8 @@ pub(super) struct Judges<'a> {
     pub(super) callbacks: &'a Callbacks,
     /// The way to the node that will run the call.
     pub(super) client: &'a dyn NodeClient,
+    /// How many lines about denied requests are written: clients cause them.
+    pub(super) lines: &'a LineBudget,
 }
 
 impl Judges<'_> {
@@ -70,15 +73,18 @@ pub(super) async fn check(
     if allowed {
         return Ok(());
     }
-    tracing::warn!(
-        user_id = request.user_id.as_deref().map(crate::log_text::cut),
-        request_id = crate::log_text::cut(&request.request_id),
-        service = crate::log_text::cut(&request.service),
-        request_type = crate::log_text::cut(&request.request_type),
-        mode = ?config.check_permission,
-        callback = config.permission_callback.as_ref().map(crate::log_text::printed),
-        "permission denied"
-    );
+    if let Some(left_out) = judges.lines.take() {
+        tracing::warn!(
+                left_out,
+            user_id = request.user_id.as_deref().map(crate::log_text::cut),
+            request_id = crate::log_text::cut(&request.request_id),
+            service = crate::log_text::cut(&request.service),
+            request_type = crate::log_text::cut(&request.request_type),
+            mode = ?config.check_permission,
+            callback = config.permission_callback.as_ref().map(crate::log_text::printed),
+            "permission denied"
+        );
+    }
     telemetry.emit(Family::Executor, || ExecutorEvent::PermissionDenied {
         request: request.into(),
         user_id: request.user_id.as_deref(),

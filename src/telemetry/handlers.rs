@@ -53,7 +53,7 @@ impl Drop for Attached {
         if let Err(panic) = catch_panic(|| drop(handler)) {
             tracing::error!(
                 handler = crate::log_text::printed(&self.info.id),
-                panic = panic.text(),
+                panic = crate::log_text::cut(panic.text()),
                 "a telemetry handler panicked while it was dropped"
             );
         }

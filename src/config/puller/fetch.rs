@@ -138,7 +138,7 @@ impl Fetcher {
             let reason = match self.answer(asked).await {
                 Ok(Value::Array(items)) => return Ok((node.clone(), items)),
                 Ok(_) => format!("{function} answered no list"),
-                Err(error) => error.to_string(),
+                Err(error) => crate::log_text::printed(error),
             };
             let (shown, at) = (
                 crate::log_text::cut(&service.service),
