@@ -174,11 +174,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
             .service(asset("/page.js", "text/javascript; charset=utf-8", page))
             .configure(endpoint.mount("/socket"))
     });
-    let server = server.bind(("127.0.0.1", port))?.shutdown_timeout(2);
+    let server = server.disable_signals().bind(("127.0.0.1", port))?;
     for address in server.addrs() {
         println!("listening on http://{address}");
     }
-    server.run().await?;
-    api.stop().await;
+    // Until Ctrl-C or SIGTERM.
+    api.serve(server.run()).await?;
     Ok(())
 }

@@ -45,5 +45,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("node {port} takes calls, and pushes itself to the gateway ...");
     node.block_on(node.pusher().wait_until_accepted("greeter"));
     println!("{}\nStop it with Ctrl-C.", node.pusher().status());
-    node.block_on(std::future::pending())
+    node.block_on(gen_api::shutdown_signal());
+    node.block_on(node.stop());
+    Ok(())
 }

@@ -3,6 +3,8 @@
 mod builder;
 #[cfg(feature = "channel")]
 mod door;
+#[cfg(feature = "channel")]
+mod serve;
 mod shutdown;
 mod status;
 
@@ -338,8 +340,8 @@ impl GenApi {
     /// A second call waits for the first. What has begun goes on where its caller stops waiting. A function that waits for
     /// it waits for itself, and so is cut.
     ///
-    /// Where the engine serves clients of a web server, stop the engine first and then the server:
-    /// a server that is stopped first waits in vain for the clients of channels to leave.
+    /// Where its clients come through a web server, stop the engine first and then the server, which otherwise waits in vain for
+    /// the clients of channels to leave. With the feature `channel`, `serve` and `stop_with` do that for actix-web.
     pub async fn stop(&self) {
         let engine = &self.engine;
         let patience = engine.pipeline.settings.engine.stop_timeout();

@@ -45,12 +45,11 @@
 //!
 //!     let mounted = endpoint.clone();
 //!     let server = HttpServer::new(move || App::new().configure(mounted.mount("/socket")));
-//!     let server = server.bind(("127.0.0.1", 0))?.run();
+//!     let server = server.disable_signals().bind(("127.0.0.1", 0))?.run();
 //!     # let handle = server.handle();
 //!     # actix_web::rt::spawn(async move { handle.stop(false).await });
 //!     endpoint.broadcast("room:lobby", "news", json!({"text": "open"}))?;
-//!     server.await?;
-//!     api.stop().await;
+//!     api.serve(server).await?;
 //!     Ok(())
 //! }
 //! ```
@@ -109,8 +108,9 @@
 //! # Actors
 //!
 //! Each connection and each channel is an actor under the engine's supervision tree, on the thread of the HTTP connection.
-//! A panic in a callback ends one channel. [`GenApi::stop`](crate::GenApi::stop) tells clients that the server goes away;
-//! stop the engine before the HTTP server, which otherwise waits for its connections to end.
+//! A panic in a callback ends one channel. [`GenApi::serve`](crate::GenApi::serve) runs the HTTP server until the process is
+//! told to end; then running requests end, clients are told that the server goes away, and the server ends. A server that
+//! handles signals itself waits for its connections first, and they do not end by themselves.
 //!
 //! # Long polling
 //!

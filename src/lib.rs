@@ -118,6 +118,8 @@ mod respond;
 mod response_sink;
 pub mod service_node;
 pub mod settings;
+#[cfg(feature = "signal")]
+mod shutdown_signal;
 pub mod stream;
 pub mod telemetry;
 mod text_table;
@@ -134,6 +136,9 @@ pub use self::{
 
 #[cfg(feature = "grpc")]
 pub use self::grpc::{ServiceNode, ServiceNodeBuilder, StartServiceNodeError};
+
+#[cfg(feature = "signal")]
+pub use self::shutdown_signal::shutdown_signal;
 
 #[cfg(feature = "macros")]
 pub use gen_api_macros::function;

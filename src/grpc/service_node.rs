@@ -38,7 +38,9 @@ use crate::{
 ///         .grpc(GrpcSettings::default().with_listen("127.0.0.1:9000".parse()?).with_cluster_secret("s3cret"))
 ///         .push_to(["http://127.0.0.1:9100"])
 ///         .start_blocking()?;
-///     node.block_on(std::future::pending())
+///     node.block_on(gen_api::shutdown_signal());
+///     node.block_on(node.stop());
+///     Ok(())
 /// }
 /// ```
 #[derive(Clone)]

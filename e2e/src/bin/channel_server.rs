@@ -8,6 +8,7 @@ use std::{
     error::Error,
     future::pending,
     sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
 };
 
 use actix_web::{
@@ -24,12 +25,10 @@ use gen_api::{
     model::CheckPermission,
     prelude::*,
     relay::RelayRef,
+    telemetry::Outcome::Unavailable,
 };
 use serde_json::{Value, json};
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::Semaphore,
-};
+use tokio::sync::Semaphore;
 
 /// What the functions share.
 #[derive(Clone, Default)]
@@ -135,6 +134,15 @@ async fn stop(id: String, State(shared): State<Shared>) -> Outcome<()> {
     api.stop_stream(&id).map_err(FunctionError::public)
 }
 
+/// Runs until another request was refused.
+async fn until_refused(State(shared): State<Shared>) -> Outcome<&'static str> {
+    let api = shared.api.get().ok_or("it has not started")?;
+    while api.statistics().requests(Unavailable) == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    Ok("ended")
+}
+
 async fn start_engine(settings: Settings) -> Result<GenApi, Box<dyn Error>> {
     let shared = Shared::default();
     let functions = Functions::new()
@@ -153,7 +161,8 @@ async fn start_engine(settings: Settings) -> Result<GenApi, Box<dyn Error>> {
         .register("T", "is_held", is_held)
         .register("T", "wait_for", wait_for)
         .register("T", "release", release)
-        .register("T", "stop", stop);
+        .register("T", "stop", stop)
+        .register("T", "until_refused", until_refused);
     let offer = |request_type: &str, function: &str| {
         let config = FunConfig::builder("svc", request_type);
         config.call("T", function).local().no_timeout()
@@ -185,6 +194,7 @@ async fn start_engine(settings: Settings) -> Result<GenApi, Box<dyn Error>> {
         text("wait_for", "wait_for", "key"),
         text("release", "release", "key"),
         text("stop", "stop", "id"),
+        offer("until_refused", "until_refused").asynchronous(),
     ];
     let mut builder = GenApi::builder()
         .settings(settings)
@@ -345,15 +355,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for address in server.addrs() {
         println!("listening on {address}");
     }
-    let server = server.run();
-    let handle = server.handle();
-    let mut terminate = signal(SignalKind::terminate())?;
-    actix_web::rt::spawn(async move {
-        terminate.recv().await;
-        // Tells the clients, who else would keep the server from ending.
-        api.stop().await;
-        handle.stop(true).await;
-    });
-    server.await?;
+    api.serve(server.run()).await?;
     Ok(())
 }

@@ -53,11 +53,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let app = App::new().app_data(data.clone());
         app.app_data(verifier.clone()).service(api)
     };
-    HttpServer::new(app)
-        .bind(("127.0.0.1", 8080))?
-        .run()
+    let server = HttpServer::new(app).disable_signals();
+    // Until Ctrl-C or SIGTERM; then running requests end, and the server.
+    engine
+        .serve(server.bind(("127.0.0.1", 8080))?.run())
         .await?;
-    engine.stop().await;
     Ok(())
 }
 

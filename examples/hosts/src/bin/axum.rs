@@ -61,8 +61,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listener = TcpListener::bind(("127.0.0.1", 8081)).await?;
     let app = app(engine.clone(), &secret);
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, app).await?;
-    engine.stop().await;
+    // First the engine, which lets running requests end, and then the server.
+    let stopped = async move {
+        gen_api::shutdown_signal().await;
+        engine.stop().await;
+    };
+    axum::serve(listener, app)
+        .with_graceful_shutdown(stopped)
+        .await?;
     Ok(())
 }
 

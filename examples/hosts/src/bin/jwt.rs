@@ -48,11 +48,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let secret = secret()?;
     let engine = start_engine().await?;
     let endpoint = start_endpoint(&engine, &secret).await?;
-    HttpServer::new(move || App::new().configure(endpoint.mount("/socket")))
-        .bind(("127.0.0.1", 8080))?
-        .run()
-        .await?;
-    engine.stop().await;
+    let server = HttpServer::new(move || App::new().configure(endpoint.mount("/socket")));
+    let server = server.disable_signals().bind(("127.0.0.1", 8080))?;
+    // Until Ctrl-C or SIGTERM; then the clients are told, and the server ends.
+    engine.serve(server.run()).await?;
     Ok(())
 }
 
