@@ -3,7 +3,7 @@
 //! actix polls an actor as a bare task: a panic kills the task, the caller learns only that the mailbox closed, and
 //! hooks run on poisoned state while the stack unwinds. The [`Driver`] owns the actor's future instead: it catches panics,
 //! obeys a [`Control`], drops the actor without hooks after a panic or a kill, and reports each step to an
-//! [`Attendant`]. This is the only module that uses `actix::dev`.
+//! [`Attendant`]. It and [`inbox`](crate::inbox) are the only modules that use `actix::dev`.
 
 use std::{
     cell::{Cell, RefCell},

@@ -62,7 +62,7 @@
 //! | [`DynamicSupervisorSpec`], [`DynamicSupervisorRef`] | any number of children that come and go, at little cost each |
 //! | [`TaskSupervisor`] | a future as a supervised child, its result awaited or not |
 //! | [`PartitionSupervisorSpec`] | the same child on every arbiter, reached by key |
-//! | [`Registry`], [`DuplicateRegistry`] | names for actors that vanish with them |
+//! | [`Registry`], [`DuplicateRegistry`], [`RegistryListener`] | names for actors that vanish with them, groups of actors, and who hears of changes |
 //! | [`ChildSpec`], [`ChildRef`] | how to start and end a child; the handle that survives its restarts |
 //! | [`Backoff`], [`Intensity`] | how soon and how often a child is restarted |
 //! | [`MessageRef`] | the handle by message, for whoever need not know the actor |
@@ -125,7 +125,10 @@ pub use self::{
     panics::{CatchPanic, Panicked, catch_panic},
     partition_supervisor::{PartitionSupervisorRef, PartitionSupervisorSpec},
     placement::{ArbiterPool, Placement},
-    registry::{Address, AlreadyRegistered, Duplicate, DuplicateRegistry, Registry, Unique},
+    registry::{
+        Address, AlreadyRegistered, Duplicate, DuplicateRegistry, Registry, RegistryChange,
+        RegistryListener, Unique,
+    },
     start_error::{BadSpec, StartError},
     supervisor::{
         AutoShutdown, ChildCounts, ChildInfo, ChildState, CountChildren, DeleteChild,

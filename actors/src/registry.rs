@@ -26,6 +26,51 @@
 //! }
 //! ```
 //!
+//! # Groups
+//!
+//! A [`DuplicateRegistry`] is what OTP's process groups (`pg`) are: an actor joins a group with
+//! [`register`](DuplicateRegistry::register) and leaves it with [`unregister`](Registry::unregister) or its end;
+//! [`lookup`](Registry::lookup) gives the members, [`dispatch`](Registry::dispatch) sends to all of them, and
+//! [`listen`](Registry::listen) tells who joins and who leaves.
+//!
+//! ```
+//! use actix::prelude::*;
+//! use actix_otp::{DuplicateRegistry, RegistryChange};
+//!
+//! #[derive(Clone, Message)]
+//! #[rtype(result = "()")]
+//! struct News(&'static str);
+//!
+//! struct Reader(DuplicateRegistry<&'static str, Recipient<News>>);
+//! impl Actor for Reader {
+//!     type Context = Context<Self>;
+//!     fn started(&mut self, ctx: &mut Self::Context) {
+//!         self.0.register(ctx, "readers", ());
+//!     }
+//! }
+//! impl Handler<News> for Reader {
+//!     type Result = ();
+//!     fn handle(&mut self, News(text): News, _: &mut Self::Context) {
+//!         println!("{text}");
+//!     }
+//! }
+//!
+//! #[actix::main]
+//! async fn main() {
+//!     let groups = DuplicateRegistry::new();
+//!     let mut changes = groups.listen(100);
+//!     let _readers = [Reader(groups.clone()).start(), Reader(groups.clone()).start()];
+//!     for _ in 0..2 {
+//!         assert!(matches!(
+//!             changes.recv().await,
+//!             Some(RegistryChange::Registered { key: "readers", .. })
+//!         ));
+//!     }
+//!     let told = groups.dispatch("readers", |reader, _| reader.do_send(News("extra, extra")));
+//!     assert_eq!(told, 2);
+//! }
+//! ```
+//!
 //! # How entries end
 //!
 //! An entry belongs to the actor that registered it. The actor's context holds a guard, so its entries vanish when the
@@ -38,6 +83,7 @@
 
 mod address;
 mod error;
+mod listener;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -52,8 +98,12 @@ use std::{
 
 use actix::{Actor, Addr, AsyncContext, fut::wrap_future};
 
-use self::table::{Entry, NewGuard, Table};
-pub use self::{address::Address, error::AlreadyRegistered};
+use self::table::{Added, Claim, Entry, Held, NewGuard, Table};
+pub use self::{
+    address::Address,
+    error::AlreadyRegistered,
+    listener::{RegistryChange, RegistryListener},
+};
 
 /// Names for actors, unique by default; see [`DuplicateRegistry`] for many actors under one key.
 ///
@@ -196,21 +246,37 @@ where
         self.table.remove(&owner, key, &doomed)
     }
 
+    /// Hears of every registration and of every end of one from now on (OTP: Elixir's registry listeners, `pg:monitor`).
+    ///
+    /// `capacity` is the number of changes that are kept for the listener; what it does not read in time is lost, and it is
+    /// told how many those were.
+    pub fn listen(&self, capacity: usize) -> RegistryListener<K, T> {
+        self.table.listeners.add(capacity)
+    }
+
+    /// Adds an entry; the one in whose place it is.
     fn enter<A, C>(
         &self,
         ctx: &mut C,
         key: K,
         value: V,
-        unique: bool,
-    ) -> Result<(), Arc<Entry<T, V>>>
+        claim: Claim,
+    ) -> Result<Option<Held<T, V>>, Held<T, V>>
     where
         A: Actor<Context = C>,
         C: AsyncContext<A>,
         T: From<Addr<A>>,
     {
         let owner = T::from(ctx.address());
-        let id = self.table.insert(&key, &owner, value, unique)?;
-        if let Some(NewGuard { id, released }) = self.table.note(&owner, key, id) {
+        let Added { id, replaced } = self.table.insert(&key, &owner, value, claim)?;
+        let new_guard = self.table.note(&owner, key.clone(), id);
+        if self.table.was_lost(&key, id) {
+            self.table.remove(&owner, &key, &[id]);
+        }
+        if let Some(replaced) = &replaced {
+            self.table.remove(&replaced.address, &key, &[replaced.id]);
+        }
+        if let Some(NewGuard { id, released }) = new_guard {
             let guard = Guard {
                 table: Arc::downgrade(&self.table),
                 owner,
@@ -222,7 +288,7 @@ where
                 let _ = released.await;
             }));
         }
-        Ok(())
+        Ok(replaced)
     }
 }
 
@@ -247,10 +313,29 @@ where
         C: AsyncContext<A>,
         T: From<Addr<A>>,
     {
-        self.enter(ctx, key, value, true)
+        self.enter(ctx, key, value, Claim::Unique)
+            .map(drop)
             .map_err(|held| AlreadyRegistered {
                 holder: held.address.clone(),
             })
+    }
+
+    /// Registers the calling actor under a key, whoever has it, in one step: at no moment is the key free, and whoever looks
+    /// finds the one actor or the other. Returns the other actor that had the key, where that is
+    /// alive.
+    ///
+    /// That one is not told otherwise than by [`listen`](Self::listen); send it a message where it has to know.
+    pub fn take_over<A, C>(&self, ctx: &mut C, key: K, value: V) -> Option<T>
+    where
+        A: Actor<Context = C>,
+        C: AsyncContext<A>,
+        T: From<Addr<A>>,
+    {
+        let entered = self.enter(ctx, key, value, Claim::TakeOver);
+        debug_assert!(entered.is_ok(), "who takes over is not refused");
+        let replaced = entered.ok().flatten()?;
+        let other = replaced.is_alive() && replaced.address != T::from(ctx.address());
+        other.then(|| replaced.address.clone())
     }
 
     /// The live actor that has the key.
@@ -314,7 +399,7 @@ where
         C: AsyncContext<A>,
         T: From<Addr<A>>,
     {
-        let entered = self.enter(ctx, key, value, false);
+        let entered = self.enter(ctx, key, value, Claim::Shared);
         debug_assert!(entered.is_ok(), "only unique keys are refused");
     }
 }

@@ -10,7 +10,7 @@ use std::{
     hash::{BuildHasher, Hash, RandomState},
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     thread::available_parallelism,
 };
@@ -18,7 +18,10 @@ use std::{
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::oneshot;
 
-use super::Address;
+use super::{
+    Address,
+    listener::{Listeners, RegistryChange},
+};
 use crate::panics::drop_caught;
 
 /// One registration.
@@ -28,6 +31,9 @@ pub(super) struct Entry<T, V> {
     pub(super) address: T,
     pub(super) value: V,
 }
+
+/// A registration as it is handed out.
+pub(super) type Held<T, V> = Arc<Entry<T, V>>;
 
 /// The registrations under one key; most keys have one.
 enum Bucket<T, V> {
@@ -50,6 +56,24 @@ pub(super) struct NewGuard {
     pub(super) released: oneshot::Receiver<()>,
 }
 
+/// Who may have a key.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Claim {
+    /// Any number of actors.
+    Shared,
+    /// One at a time: who is alive keeps it.
+    Unique,
+    /// One at a time: who comes takes it.
+    TakeOver,
+}
+
+/// An entry that was added.
+pub(super) struct Added<T, V> {
+    pub(super) id: u64,
+    /// The entry in whose place it is.
+    pub(super) replaced: Option<Held<T, V>>,
+}
+
 type Entries<K, T, V> = RwLock<HashMap<K, Bucket<T, V>>>;
 type Owners<K, T> = Mutex<HashMap<T, Owner<K>>>;
 
@@ -59,6 +83,9 @@ pub(super) struct Table<K, T, V> {
     hasher: RandomState,
     len: AtomicUsize,
     next_id: AtomicU64,
+    pub(super) listeners: Listeners<K, T>,
+    /// Whether a key was ever taken over.
+    taken_over: AtomicBool,
 }
 
 impl<K, T, V> Table<K, T, V>
@@ -75,6 +102,8 @@ where
             hasher: RandomState::new(),
             len: AtomicUsize::new(0),
             next_id: AtomicU64::new(0),
+            listeners: Listeners::new(),
+            taken_over: AtomicBool::new(false),
         }
     }
 
@@ -82,51 +111,66 @@ where
         self.len.load(Ordering::Acquire)
     }
 
-    /// Adds an entry. With `unique` it is refused where another one is alive, and replaces one that is dead.
+    /// Adds an entry, unless another one that is alive has a unique key.
     pub(super) fn insert(
         &self,
         key: &K,
         address: &T,
         value: V,
-        unique: bool,
-    ) -> Result<u64, Arc<Entry<T, V>>> {
+        claim: Claim,
+    ) -> Result<Added<T, V>, Held<T, V>> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let entry = Arc::new(Entry {
             id,
             address: address.clone(),
             value,
         });
+        if claim == Claim::TakeOver {
+            self.taken_over.store(true, Ordering::SeqCst);
+        }
+        let mut shard = self.shard(key).write();
         let mut replaced = None;
-        let refused = {
-            let mut shard = self.shard(key).write();
-            match shard.get_mut(key) {
-                None => {
-                    shard.insert(key.clone(), Bucket::One(Arc::clone(&entry)));
-                    None
-                }
-                Some(bucket) if unique => match bucket.first() {
-                    Some(held) if held.is_alive() => Some(Arc::clone(held)),
-                    _ => {
-                        let fresh = Bucket::One(Arc::clone(&entry));
-                        replaced = Some(std::mem::replace(bucket, fresh));
-                        None
-                    }
-                },
-                Some(bucket) => {
-                    bucket.push(Arc::clone(&entry));
-                    None
-                }
-            }
-        };
-        match refused {
-            Some(held) => Err(held),
+        match shard.get_mut(key) {
             None => {
-                if replaced.is_none() {
-                    self.len.fetch_add(1, Ordering::AcqRel);
+                shard.insert(key.clone(), Bucket::One(entry));
+            }
+            Some(bucket) if claim == Claim::Shared => bucket.push(entry),
+            Some(bucket) => {
+                let held = bucket.first().cloned();
+                if let Some(held) = held {
+                    if claim == Claim::Unique && held.is_alive() {
+                        return Err(held);
+                    }
+                    self.listeners.tell(|| RegistryChange::Unregistered {
+                        key: key.clone(),
+                        address: held.address.clone(),
+                    });
+                    replaced = Some(held);
                 }
-                Ok(id)
+                *bucket = Bucket::One(entry);
             }
         }
+        self.listeners.tell(|| RegistryChange::Registered {
+            key: key.clone(),
+            address: address.clone(),
+        });
+        // What was replaced is dropped after the lock is released: the caller has it.
+        drop(shard);
+        if replaced.is_none() {
+            self.len.fetch_add(1, Ordering::AcqRel);
+        }
+        Ok(Added { id, replaced })
+    }
+
+    /// Whether somebody has taken over an entry before its owner had noted it.
+    pub(super) fn was_lost(&self, key: &K, id: u64) -> bool {
+        let is_there = || {
+            let shard = self.shard(key).read();
+            shard
+                .get(key)
+                .is_some_and(|bucket| bucket.get(id).is_some())
+        };
+        self.taken_over.load(Ordering::SeqCst) && !is_there()
     }
 
     /// Notes an entry with its owner; a guard where the owner had nothing registered before.
@@ -274,10 +318,18 @@ where
         let mut removed = Vec::with_capacity(doomed.len());
         let _emptied = {
             let mut shard = self.shard(key).write();
+            let told = self.listeners.any().then(|| shard.get_key_value(key));
+            let told = told.flatten().map(|(key, _)| key.clone());
             let emptied = shard.get_mut(key).is_some_and(|bucket| {
                 let mut empty = false;
                 for id in doomed {
                     empty = bucket.remove(*id, &mut removed) || empty;
+                }
+                for (entry, key) in removed.iter().zip(told.iter().cycle()) {
+                    self.listeners.tell(|| RegistryChange::Unregistered {
+                        key: key.clone(),
+                        address: entry.address.clone(),
+                    });
                 }
                 empty
             });
@@ -303,7 +355,7 @@ where
 
 impl<T: Address, V> Entry<T, V> {
     /// Whether its owner still takes messages.
-    fn is_alive(&self) -> bool {
+    pub(super) fn is_alive(&self) -> bool {
         self.address.is_connected()
     }
 }
