@@ -271,6 +271,15 @@ impl<A: Actor<Context = Context<A>>> ChildRef<A> {
         control.exited().await
     }
 
+    /// Waits for the end of the latest incarnation, also where it has ended already.
+    #[cfg(feature = "signal")]
+    pub(crate) async fn exited(&self) -> ExitReason {
+        match self.slot.control() {
+            Some(control) => control.exited().await,
+            None => ExitReason::NotRunning,
+        }
+    }
+
     /// What is here and below, at this moment.
     pub(crate) fn subtree(&self) -> SupervisionTree {
         let (id, actor) = (Arc::clone(self.slot.id()), std::any::type_name::<A>());

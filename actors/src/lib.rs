@@ -67,6 +67,7 @@
 //! | [`Backoff`], [`Intensity`] | how soon and how often a child is restarted |
 //! | [`MessageRef`] | the handle by message, for whoever need not know the actor |
 //! | [`Monitor`], [`MonitorContext`], [`Down`], [`ExitReason`] | hearing of an end, and why; ending along |
+//! | `Root`, with the feature `signal` | a tree as a program: signals, one limit for its stop, an exit code |
 //! | [`ExitContext`] | what an actor itself can say: the reason of its exit, when its start is complete |
 //! | [`ArbiterPool`], [`Placement`] | the threads, and who runs where |
 //! | [`catch_panic`], [`CatchPanic`] | what keeps a panic of foreign code in, for whoever runs such code as well |
@@ -99,6 +100,8 @@ mod partition_supervisor;
 mod placement;
 mod presence;
 mod registry;
+#[cfg(feature = "signal")]
+mod root;
 mod shutdown;
 mod slot;
 mod start_error;
@@ -138,6 +141,9 @@ pub use self::{
     },
     task_supervisor::{Task, TaskActor, TaskError, TaskHandle, TaskSupervisor},
 };
+
+#[cfg(feature = "signal")]
+pub use self::root::{Root, RootError};
 
 /// The code of the README, as a test.
 #[cfg(doctest)]

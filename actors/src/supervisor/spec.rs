@@ -136,6 +136,18 @@ impl SupervisorSpec {
         self
     }
 
+    #[cfg(feature = "signal")]
+    /// Has one more observer beside the one that is set.
+    pub(crate) fn also_observed(self, other: impl Observer) -> Self {
+        let first = self.observer.clone();
+        self.observer(move |event: &crate::SupervisionEvent| {
+            other.observe(event);
+            if let Some(first) = &first {
+                first.observe(event);
+            }
+        })
+    }
+
     /// Starts the tree on the arbiter of the caller, children in order, and returns once all of them run.
     ///
     /// Dropped before that, the future takes the start back: what had begun is ended in reverse order.
