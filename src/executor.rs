@@ -54,6 +54,7 @@ use crate::{
     clock::{self, Clock},
     config::{ConfigTable, Route},
     diagnostics::{Count, Counters, Now, Statistics},
+    failure_log::FailureLog,
     function::RequestInfo,
     hooks::Hooks,
     lifecycle::{Lifecycle, Place},
@@ -135,6 +136,7 @@ impl Pipeline {
             callbacks,
             started: clock.now(),
             attempts: Arc::new(Attempts {
+                failures: Arc::new(FailureLog::new(Arc::clone(&clock))),
                 clock,
                 counters: Counters::new(),
                 telemetry: telemetry.clone(),
@@ -273,7 +275,7 @@ impl Pipeline {
     ) -> Box<Refused> {
         watch.end(Some(&error));
         Box::new(Refused {
-            response: self.refuse(request_id, &error),
+            response: self.refuse(None, request_id, &error),
             error,
             is_told: false,
         })
@@ -319,7 +321,8 @@ impl Pipeline {
                 Ok(reply)
             }
             Err(NotBegun { error, is_told }) => {
-                let mut response = self.refuse(request.request_id.clone(), &error);
+                let api = Some((&*request.service, &*request.request_type));
+                let mut response = self.refuse(api, request.request_id.clone(), &error);
                 // What the recipient has got can no longer be changed.
                 if let Some(after) = after.as_deref().filter(|_| !is_told) {
                     response = after.apply(response).await;
@@ -416,12 +419,13 @@ impl Pipeline {
         })
     }
 
-    fn refuse(&self, request_id: String, error: &RequestError) -> Response {
-        tracing::debug!(
-            request_id = crate::log_text::cut(&request_id),
-            error = crate::log_text::printed(error),
-            "a request failed"
-        );
+    fn refuse(
+        &self,
+        api: Option<(&str, &str)>,
+        request_id: String,
+        error: &RequestError,
+    ) -> Response {
+        self.attempts.failures.note(api, &request_id, error);
         respond::failure(request_id, error, self.settings.security.detail_error)
     }
 }

@@ -100,6 +100,7 @@ pub mod clock;
 pub mod config;
 pub mod diagnostics;
 mod executor;
+mod failure_log;
 pub mod function;
 #[cfg(feature = "grpc")]
 pub mod grpc;

@@ -97,6 +97,22 @@ impl From<Rejected> for RequestError {
 }
 
 impl RequestError {
+    /// Whether it tells an operator of something that is not well here, and not of the caller's own doing or of a business answer.
+    pub(crate) fn is_for_operators(&self) -> bool {
+        !matches!(
+            self,
+            Self::Stopping
+                | Self::Unsupported { .. }
+                | Self::Disabled { .. }
+                | Self::HookRejected(_)
+                | Self::PermissionDenied
+                | Self::RateLimit(RateLimitError::Limited(_))
+                | Self::Argument(_)
+                | Self::NotAStream(_)
+                | Self::Call(CallError::Public(_) | CallError::Arguments(_))
+        )
+    }
+
     /// How a task that failed so has ended for its pool: only panics and timeouts are failures of the pool.
     pub(crate) fn task_end(&self) -> TaskEnd {
         match self {

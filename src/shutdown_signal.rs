@@ -16,7 +16,11 @@
 /// ```
 pub async fn shutdown_signal() {
     if let Err(error) = told_to_end().await {
-        tracing::error!(%error, "the signals that tell the process to end cannot be heard");
+        let error = crate::log_text::printed(&error);
+        tracing::error!(
+            error,
+            "the signals that tell the process to end cannot be heard"
+        );
         std::future::pending::<()>().await;
     }
 }

@@ -31,6 +31,11 @@ pub(crate) struct Route {
 }
 
 impl Route {
+    /// Service and request type, the name of an API in log lines.
+    pub(crate) fn api(&self) -> (&str, &str) {
+        (&self.config.service, &self.config.request_type)
+    }
+
     /// Compiles a valid config.
     pub(super) fn compile(config: FunConfig, functions: &Functions, limits: &Limits) -> Self {
         let plan = config.argument_plan(limits);

@@ -17,6 +17,7 @@ use crate::{
     clock::{Clock, within},
     config::Route,
     diagnostics::{Count, Counters},
+    failure_log::FailureLog,
     function::{Call, Function, Outcome, RequestInfo, StreamHandle},
     node::{NodeClient, NodeSelector},
     request_error::RequestError,
@@ -45,6 +46,7 @@ pub(super) struct Attempts {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) telemetry: Telemetry,
     pub(super) counters: Counters,
+    pub(super) failures: Arc<FailureLog>,
     /// A runtime that is always there, whatever thread a request comes from.
     pub(super) runtime: Handle,
     pub(super) backoff: Backoff,

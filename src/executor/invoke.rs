@@ -106,11 +106,9 @@ impl Pipeline {
                 let response = match result.and_then(single) {
                     Ok(value) => Response::sync(&*request_id, value),
                     Err(error) => {
-                        tracing::warn!(
-                            request_id = crate::log_text::cut(&request_id),
-                            error = crate::log_text::printed(&error),
-                            "an async call failed"
-                        );
+                        attempts
+                            .failures
+                            .note(Some(route.api()), &request_id, &error);
                         respond::failure(request_id.clone(), &error, detail_error)
                     }
                 };
@@ -147,11 +145,9 @@ impl Pipeline {
             let called = attempts.run_in_pool(&request_id, &route, input, seat);
             let result = lifecycle.until_cut(called).await;
             if let Err(error) = result.unwrap_or(Err(RequestError::Stopping)) {
-                tracing::warn!(
-                    request_id = crate::log_text::cut(&request_id),
-                    error = crate::log_text::printed(&error),
-                    "a call without a response failed"
-                );
+                attempts
+                    .failures
+                    .note(Some(route.api()), &request_id, &error);
             }
             drop(place);
         };
@@ -182,7 +178,10 @@ impl Pipeline {
         let live = self
             .streams
             .enter(Arc::clone(&id), user_id, events.closer());
-        let (attempts, clock) = (Arc::clone(&self.attempts), Arc::clone(&self.attempts.clock));
+        let (attempts, failures) = (
+            Arc::clone(&self.attempts),
+            Arc::clone(&self.attempts.failures),
+        );
         let called = Arc::clone(&route);
         let span = Span::current();
         let task = StreamTask::new(StreamParts {
@@ -197,7 +196,7 @@ impl Pipeline {
             events,
             sink,
             acknowledgement,
-            watch: StreamWatch::new(live, route, self.telemetry.clone(), clock),
+            watch: StreamWatch::new(live, route, self.telemetry.clone(), failures),
             ticket,
             place,
             detail_error: self.settings.security.detail_error,

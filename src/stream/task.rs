@@ -219,11 +219,7 @@ impl StreamTask {
             End::Source(SourceEnd::Last(value)) => Response::last_stream_chunk(request_id, value),
             End::Source(SourceEnd::Failed(error) | SourceEnd::BrokenOff(error))
             | End::TimedOut(error) => {
-                tracing::warn!(
-                    request_id = crate::log_text::cut(request_id),
-                    error = crate::log_text::printed(&error),
-                    "a stream failed"
-                );
+                self.watch.failed(&error);
                 respond::failure(request_id.to_owned(), &error, self.detail_error)
             }
         };

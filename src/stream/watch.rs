@@ -6,6 +6,8 @@ use super::live::{LiveStream, Stop};
 use crate::{
     clock::Clock,
     config::Route,
+    failure_log::FailureLog,
+    request_error::RequestError,
     telemetry::{Family, StreamEnd, StreamEvent, Telemetry},
 };
 
@@ -15,7 +17,7 @@ pub(crate) struct StreamWatch {
     live: LiveStream,
     route: Arc<Route>,
     telemetry: Telemetry,
-    clock: Arc<dyn Clock>,
+    failures: Arc<FailureLog>,
     /// Where somebody listened at the start.
     started: Option<Duration>,
     chunks: u64,
@@ -28,13 +30,13 @@ impl StreamWatch {
         live: LiveStream,
         route: Arc<Route>,
         telemetry: Telemetry,
-        clock: Arc<dyn Clock>,
+        failures: Arc<FailureLog>,
     ) -> Self {
         Self {
             live,
             route,
             telemetry,
-            clock,
+            failures,
             started: None,
             chunks: 0,
             open: false,
@@ -45,7 +47,7 @@ impl StreamWatch {
     pub(super) fn open(&mut self) {
         self.open = true;
         if self.telemetry.listens(Family::Stream) {
-            self.started = Some(self.clock.now());
+            self.started = Some(self.clock().now());
         }
         self.telemetry.emit(Family::Stream, || StreamEvent::Start {
             request_id: self.live.id(),
@@ -53,6 +55,12 @@ impl StreamWatch {
             request_type: &self.route.config.request_type,
             open: self.live.open_streams(),
         });
+    }
+
+    /// The stream ended with an error.
+    pub(super) fn failed(&self, error: &RequestError) {
+        let api = Some(self.route.api());
+        self.failures.note(api, self.request_id(), error);
     }
 
     /// The id of the request.
@@ -65,7 +73,7 @@ impl StreamWatch {
     }
 
     pub(super) fn clock(&self) -> &dyn Clock {
-        &*self.clock
+        self.failures.clock()
     }
 
     /// How long the stream may take as a whole; `None` for no bound.
@@ -89,7 +97,7 @@ impl StreamWatch {
                 request_id: self.live.id(),
                 service: &self.route.config.service,
                 request_type: &self.route.config.request_type,
-                duration: self.clock.now().saturating_sub(started),
+                duration: self.clock().now().saturating_sub(started),
                 chunks: self.chunks,
                 end,
                 open: self.live.open_streams(),

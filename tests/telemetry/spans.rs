@@ -9,11 +9,13 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread::{self, ThreadId},
+    time::Duration,
 };
 
 use gen_api::{
     GenApi,
-    function::Functions,
+    clock::ManualClock,
+    function::{FunctionError, Functions},
     model::FunConfig,
     telemetry::{Event, Family},
 };
@@ -95,7 +97,7 @@ impl Subscriber for Notes {
     fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
 
     fn event(&self, event: &tracing::Event<'_>) {
-        let mut words = String::new();
+        let mut words = format!("{} ", event.metadata().level());
         event.record(&mut Words(&mut words));
         self.events.lock().expect("no note panics").push(words);
     }
@@ -157,7 +159,7 @@ async fn a_request_runs_in_a_span_with_its_fields_and_outcome() {
     };
     assert_eq!(
         span.fields,
-        "service=svc;request_type=ping;request_id=r;response_mode=\"sync\";outcome=\"success\";"
+        "service=\"svc\";request_type=\"ping\";request_id=\"r\";response_mode=\"sync\";outcome=\"success\";"
     );
     let called_on = called.recv().await.expect("the call was made");
     assert!(span.entered_on.contains(&called_on));
@@ -194,6 +196,53 @@ async fn a_span_that_the_subscriber_does_not_want_is_not_made() {
 }
 
 #[tokio::test]
+async fn calls_that_fail_are_warnings_bounded_in_time_for_each_api_and_business_answers_are_none() {
+    async fn fails() -> Result<(), FunctionError> {
+        Err(FunctionError::failed("the disk is full"))
+    }
+    async fn says_no() -> Result<(), FunctionError> {
+        Err(FunctionError::public("no such user"))
+    }
+    let functions = Functions::new()
+        .register("T", "fails", fails)
+        .register("T", "fails_too", fails)
+        .register("T", "says_no", says_no);
+    let configs = ["fails", "fails_too", "says_no"].map(config);
+    let clock = ManualClock::new();
+    let api = start(engine(functions, configs).clock(Arc::new(clock.clone()))).await;
+    let notes = Notes::default();
+    let warnings = |request_type: &str| {
+        let mut events = notes.events.lock().expect("no note panics");
+        let name = format!("request_type=\"{request_type}\";");
+        let lines: Vec<_> = events
+            .extract_if(.., |words| words.contains(&name))
+            .collect();
+        let warnings = lines.into_iter().filter(|words| words.starts_with("WARN"));
+        warnings.collect::<Vec<_>>()
+    };
+    let call = async |name, times| {
+        for _ in 0..times {
+            let reply = with_subscriber(&notes, api.execute(request(name))).await;
+            assert!(reply.response.is_some_and(|response| !response.success));
+        }
+    };
+    call("fails", 100).await;
+    call("fails_too", 1).await;
+    call("says_no", 1).await;
+    let written = warnings("fails");
+    assert_eq!(written.len(), 10);
+    assert!(written[0].contains("the disk is full"), "{written:?}");
+    assert_eq!(warnings("fails_too").len(), 1);
+    assert_eq!(warnings("says_no"), [""; 0]);
+    clock.advance(Duration::from_secs(1));
+    call("fails", 1).await;
+    let written = warnings("fails");
+    assert_eq!(written.len(), 1);
+    assert!(written[0].contains("left_out=90"), "{written:?}");
+    api.stop().await;
+}
+
+#[tokio::test]
 async fn a_handler_that_panics_is_logged_with_its_id_and_the_engine_goes_on() {
     let (api, _called) = ping_engine().await;
     let careless = |_: &Event<'_>| panic!("careless");
@@ -206,7 +255,7 @@ async fn a_handler_that_panics_is_logged_with_its_id_and_the_engine_goes_on() {
     assert!(api.telemetry().handlers().is_empty());
     let events = notes.events.lock().expect("no note panics").clone();
     let logged = |words: &String| {
-        words.contains("handler=my handler")
+        words.contains("handler=\"my handler\"")
             && words.contains("gen_api.request.start")
             && words.contains("careless")
     };
