@@ -8,7 +8,12 @@ mod serve;
 mod shutdown;
 mod status;
 
-use std::{fmt, future::Future, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    sync::{Arc, OnceLock, Weak},
+    time::Duration,
+};
 
 use actix::Recipient;
 use actix_otp::{ChildRef, DynamicSupervisor, SupervisionTree, SupervisorRef};
@@ -58,6 +63,59 @@ use crate::{
 #[derive(Clone)]
 pub struct GenApi {
     engine: Arc<Engine>,
+}
+
+/// A handle that does not keep the engine alive: for functions that call others, and for what the engine itself holds.
+///
+/// Every function can take it, as the state `State<WeakGenApi>`; a [`GenApi`] in a function or its state would keep the engine
+/// alive for ever.
+///
+/// ```
+/// use gen_api::prelude::*;
+///
+/// #[gen_api::function(service = "math")]
+/// async fn double(n: u32) -> Result<u32, FunctionError> {
+///     Ok(n * 2)
+/// }
+///
+/// #[gen_api::function(service = "math")]
+/// async fn quadruple(n: u32, State(api): State<WeakGenApi>) -> Result<u32, FunctionError> {
+///     let api = api.upgrade().ok_or("the engine has stopped")?;
+///     let twice = api.execute(Request::new("inner", "math", "double").with_arg("n", n * 2)).await;
+///     let result = twice.response.ok_or("no response")?.result;
+///     Ok(serde_json::from_value(result)?)
+/// }
+///
+/// let api = GenApi::builder().function(double::api()).function(quadruple::api()).start_blocking()?;
+/// let request = Request::new("r-1", "math", "quadruple").with_arg("n", 10);
+/// let response = api.block_on(api.execute(request)).response;
+/// assert_eq!(response.map(|response| response.result), Some(40.into()));
+/// # Ok::<(), gen_api::StartApiError>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct WeakGenApi {
+    /// Empty until the engine stands.
+    engine: Arc<OnceLock<Weak<Engine>>>,
+}
+
+impl WeakGenApi {
+    /// The engine, if it has started and some handle on it is left.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<GenApi> {
+        let engine = self.engine.get()?.upgrade()?;
+        Some(GenApi { engine })
+    }
+
+    fn set(&self, api: &GenApi) {
+        // It is set once, by the start of the engine that made it.
+        let _ = self.engine.set(Arc::downgrade(&api.engine));
+    }
+}
+
+impl fmt::Debug for WeakGenApi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WeakGenApi")
+    }
 }
 
 /// What all handles share; its drop ends the engine.

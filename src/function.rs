@@ -53,7 +53,7 @@ pub use self::{
     api_function::ApiFunction,
     call::{Call, RequestInfo},
     error::{FunctionError, FunctionErrorKind},
-    handler::{BlockingHandler, Handler, StreamingHandler},
+    handler::{BlockingHandler, Handler, StreamItem, StreamingHandler},
     outcome::Outcome,
     parameter::{Arguments, Parameter},
     registry::{Functions, FunctionsError},

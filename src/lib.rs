@@ -127,7 +127,7 @@ mod text_table;
 pub mod worker_pool;
 
 pub use self::{
-    api::{GenApi, GenApiBuilder, StartApiError},
+    api::{GenApi, GenApiBuilder, StartApiError, WeakGenApi},
     executor::{Execute, Executor, Reply, StartStream, StartStreamError, StartedStream},
     model::connection,
     owner::Unavailable,
@@ -149,10 +149,12 @@ pub mod prelude {
     #[cfg(feature = "grpc")]
     pub use crate::ServiceNode;
     pub use crate::{
-        Execute, GenApi, Reply, Settings,
+        Execute, GenApi, Reply, Settings, WeakGenApi,
         arguments::{ArgDeclaration, ArgType},
         function::{FunctionError, Functions, RequestInfo, State, StreamHandle},
-        model::{CheckPermission, FunConfig, Identity, Request, Response},
+        model::{CheckPermission, FunConfig, Identity, Request, Response, Retry},
+        rate_limiter::{LimitKey, RateLimit},
+        telemetry::Filter,
     };
 }
 

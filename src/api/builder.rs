@@ -1,6 +1,6 @@
 //! How an engine is described and started: the only place that puts all parts together.
 
-use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::HashSet, fmt, io, path::PathBuf, sync::Arc, time::Duration};
 
 use actix_otp::{
     ArbiterPool, ChildRef, ChildSpec, DynamicSupervisorSpec, Intensity, Placement, Shutdown,
@@ -8,8 +8,9 @@ use actix_otp::{
 };
 use tokio::{runtime::Handle, sync::oneshot};
 
-use super::{Engine, GenApi, shutdown};
+use super::{Engine, GenApi, WeakGenApi, shutdown};
 use crate::{
+    arguments::ArgType,
     background::Background,
     call::callback::Callbacks,
     clock::{Clock, SystemClock},
@@ -22,7 +23,7 @@ use crate::{
     lifecycle::Lifecycle,
     model::{FunConfig, InvalidConfig, Mfa},
     node::{NoTransport, NodeClient, NodeResolver, NodeSelector, ResolveNodes, SelectNode},
-    rate_limiter::{InvalidLimit, RateLimiter, RateLimiterActor},
+    rate_limiter::{ApiLimit, InvalidLimit, LimitKey, RateLimiter, RateLimiterActor},
     relay::{self, Relay, RelayTable},
     settings::{InvalidSettings, Settings},
     stream::LiveStreams,
@@ -186,7 +187,8 @@ impl GenApiBuilder {
         let lifecycle = Arc::<Lifecycle>::default();
         let groups = RelayTable::new(settings.relay, Arc::clone(&clock), telemetry.clone());
         let (relay_spec, relay) = Relay::child(groups);
-        let functions = relay::register(functions, relay.clone());
+        let itself = WeakGenApi::default();
+        let functions = relay::register(functions, relay.clone()).state(itself.clone());
         functions.check()?;
         let rate_limiter = RateLimiter::with_telemetry(
             Arc::clone(&clock),
@@ -339,9 +341,19 @@ impl GenApiBuilder {
                 door,
             }),
         };
+        itself.set(&api);
         api.puller().add(services)?;
+        let limits = api.rate_limiter().config().api_limits;
+        let mut known = HashSet::new();
         for config in configs {
             let name = format!("{}/{}", config.service, config.request_type);
+            let version = config.effective_version().map(str::to_owned);
+            if !known.insert((name.clone(), version.clone())) {
+                return Err(StartApiError::TwoConfigs { name, version });
+            }
+            if let Some(key) = unlimited(&limits, &config) {
+                return Err(StartApiError::LimitWithoutValue { name, key });
+            }
             let added = api.config_db().add(config).await;
             added.map_err(|reason| StartApiError::Config { name, reason })?;
         }
@@ -362,6 +374,28 @@ impl GenApiBuilder {
             .build()?
             .block_on(self.start())
     }
+}
+
+/// The key of a limit on this API that no request can have a value for: an argument that is not declared, or is no text.
+fn unlimited(limits: &[ApiLimit], config: &FunConfig) -> Option<LimitKey> {
+    let declared = config.arg_types.as_ref()?;
+    let of_config = |limit: &&ApiLimit| {
+        limit.service == config.service && limit.request_type == config.request_type
+    };
+    let keys = limits.iter().filter(of_config).map(|limit| &limit.key);
+    let mut without_value = keys.filter(|key| match key {
+        LimitKey::Argument(name) => declared
+            .get(name)
+            .is_none_or(|declaration| !is_text(declaration.arg_type)),
+        _ => false,
+    });
+    without_value.next().cloned()
+}
+
+/// Whether requests can send a text; only texts are counted.
+fn is_text(arg_type: ArgType) -> bool {
+    use ArgType::{Any, Datetime, NaiveDatetime, String, Uuid};
+    matches!(arg_type, String | Uuid | Datetime | NaiveDatetime | Any)
 }
 
 /// The way to service nodes that the settings describe.
@@ -503,6 +537,25 @@ pub enum StartApiError {
         name: String,
         /// Why.
         reason: AddError,
+    },
+    /// A rate limit of the settings counts by an argument that the config of its API does not declare, or declares as no
+    /// text: it would limit nothing.
+    #[error(
+        "a rate limit on `{name}` counts by `{key}`, which is no argument of it with a single value"
+    )]
+    LimitWithoutValue {
+        /// The service and request type.
+        name: String,
+        /// The key of the limit.
+        key: LimitKey,
+    },
+    /// Two of the first configs answer the same requests.
+    #[error("there are two configs `{name}` of version {}", version.as_deref().unwrap_or("none"))]
+    TwoConfigs {
+        /// Their service and request type.
+        name: String,
+        /// Their version; `None` where they are unversioned.
+        version: Option<String>,
     },
     /// The gRPC transport cannot be used as the settings describe it.
     #[cfg(feature = "grpc")]

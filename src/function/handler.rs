@@ -105,6 +105,27 @@ pub trait StreamingHandler<Marker>: Send + Sync + 'static {
     fn into_function(self, context: Context) -> Registered;
 }
 
+/// What a stream of results consists of: each item is a `Result<T, E>`, whose first error ends the stream.
+#[diagnostic::on_unimplemented(
+    message = "the items of a stream must be `Result<T, E>`, not `{Self}`",
+    label = "this stream has other items",
+    note = "wrap each item, as in `stream.map(Ok::<_, gen_api::function::FunctionError>)`; `T: Serialize` and `E: Display`"
+)]
+pub trait StreamItem: Send {
+    #[doc(hidden)]
+    fn into_value(self) -> Result<Value, FunctionError>;
+}
+
+impl<T, E> StreamItem for Result<T, E>
+where
+    T: Serialize + Send + 'static,
+    E: Into<FunctionError> + Send + 'static,
+{
+    fn into_value(self) -> Result<Value, FunctionError> {
+        outcome::to_value(self.map_err(Into::into)?)
+    }
+}
+
 /// A function made of a handler, and the shared states without which it cannot be called.
 pub struct Registered {
     pub(super) function: Arc<dyn Function>,
@@ -161,23 +182,21 @@ where
     }
 }
 
-impl<H, Params, Fut, S, T, E, E2> StreamingHandler<Params> for H
+impl<H, Params, Fut, S, E> StreamingHandler<Params> for H
 where
     H: Callable<Params, Output = Fut>,
     Params: 'static,
-    Fut: Future<Output = Result<S, E2>> + Send + 'static,
-    S: Stream<Item = Result<T, E>> + Send + 'static,
-    T: Serialize + 'static,
+    Fut: Future<Output = Result<S, E>> + Send + 'static,
+    S: Stream + Send + 'static,
+    S::Item: StreamItem,
     E: Into<FunctionError> + 'static,
-    E2: Into<FunctionError> + 'static,
 {
     fn into_function(self, context: Context) -> Registered {
         Typed::register(self, context, |typed, call| match typed.invoke(call) {
             Ok(future) => future
                 .map(|result| {
                     let results = result.map_err(Into::into)?;
-                    let values =
-                        results.map(|result| outcome::to_value(result.map_err(Into::into)?));
+                    let values = results.map(StreamItem::into_value);
                     Ok(Outcome::Stream(values.boxed()))
                 })
                 .boxed(),

@@ -8,6 +8,7 @@ use gen_api::{
     clock::ManualClock,
     config::{AddError, AllowedFunction, Allowlist, FailedFilter, FailedSource, LookupError},
     function::Functions,
+    rate_limiter::{ApiLimit, LimitKey, RateLimit, RateLimitConfig},
 };
 
 use crate::fixture::{config, echo, request, start};
@@ -160,4 +161,42 @@ async fn what_this_process_may_not_store_is_noted_for_a_day_with_its_reasons() {
     clock.advance(Duration::from_secs(24 * 60 * 60));
     assert_eq!(failed.count(), 0);
     api.stop().await;
+}
+
+#[tokio::test]
+async fn two_configs_of_one_key_do_not_start() {
+    let twice = [config("echo", "echo"), config("echo", "echo")].map(|config| config.build());
+    let builder = twice
+        .into_iter()
+        .fold(GenApi::builder(), |builder, config| {
+            builder.config(config.expect("a valid config"))
+        });
+    let functions = Functions::new().register("T", "echo", echo);
+    let error = builder.functions(functions).start().await.expect_err("two");
+    let text = "there are two configs `svc/echo` of version none";
+    assert_eq!(error.to_string(), text);
+}
+
+#[tokio::test]
+async fn a_limit_by_an_argument_that_is_no_text_does_not_start() {
+    for (key, starts) in [
+        ("value", true),
+        ("count", false),
+        ("tags", false),
+        ("other", false),
+    ] {
+        let limit = RateLimit::new(LimitKey::from(key), 1, 1_000);
+        let limit = ApiLimit::new("svc", "echo", limit);
+        let mut limits = RateLimitConfig::default();
+        limits.api_limits.push(limit);
+        let config = config("echo", "echo")
+            .arg("value", ArgType::String)
+            .arg("count", ArgType::Num)
+            .arg("tags", ArgType::ListString);
+        let builder = GenApi::builder()
+            .settings(Settings::default().with_rate_limiter(limits))
+            .config(config.build().expect("a valid config"));
+        let started = builder.start().await;
+        assert_eq!(started.is_ok(), starts, "{key}: {started:?}");
+    }
 }
