@@ -29,7 +29,8 @@
 //! - A request is recorded when all limits that apply let it pass, and then by all of them at once. What no limit applies
 //!   to is not recorded.
 //! - Of several limits without room, the first in the configuration is reported, global limits before those of an API.
-//! - A value counts as absent when it is empty, and an argument also when it is not a text.
+//! - A value counts as absent when it is empty, and an argument also when it is null, a list or an object. Numbers and booleans
+//!   count as their JSON text.
 //! - Of a value longer than 256 bytes a 128-bit fingerprint under a secret key is kept in its place.
 //!
 //! # When configuration changes
@@ -50,7 +51,7 @@ mod table;
 mod tests;
 mod window;
 
-use std::{sync::Arc, time::Duration};
+use std::{iter, sync::Arc, time::Duration};
 
 use actix_otp::catch_panic;
 use arc_swap::ArcSwap;
@@ -153,25 +154,31 @@ impl RateLimiter {
         }
         let answer = self.shared.guarded(&rules, |shared| {
             // Most requests meet one group of limits or none.
-            let (mut first, mut all) = (None, Few::new());
+            let (mut first, mut others) = (None, Few::new());
             for groups in rules.groups_for(&request.service, &request.request_type) {
                 for group in groups {
                     let Some(value) = group.key.value_in(request) else {
                         continue;
                     };
-                    let subject = Subject { group, value };
-                    match first {
-                        None => first = Some(subject),
-                        Some(first) if all.is_empty() => all.extend([first, subject]),
-                        Some(_) => all.push(subject),
+                    if first.is_none() {
+                        first = Some((group, value));
+                    } else {
+                        others.push((group, value));
                     }
                 }
             }
-            match first {
-                None => Ok(()),
-                Some(only) if all.is_empty() => shared.table.admit_one(shared.now(), only),
-                Some(_) => shared.table.admit_all(shared.now(), &all),
+            let Some(&(group, ref value)) = first.as_ref() else {
+                return Ok(());
+            };
+            let first = Subject { group, value };
+            if others.is_empty() {
+                return shared.table.admit_one(shared.now(), first);
             }
+            let others = others
+                .iter()
+                .map(|&(group, ref value)| Subject { group, value });
+            let all: Few<_> = iter::once(first).chain(others).collect();
+            shared.table.admit_all(shared.now(), &all)
         });
         self.shared.tell_check(&answer, || {
             Some((&*request.service, &*request.request_type))

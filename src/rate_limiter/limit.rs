@@ -1,8 +1,9 @@
 //! What a limit is: what it counts by, where it holds, how much it admits.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde_json::Value;
 
 use crate::{clock::LONGEST_MS, model::Request};
 
@@ -34,17 +35,25 @@ impl LimitKey {
         }
     }
 
-    /// The value that `request` is counted under, `None` when it has none: the field or argument is absent or empty, or
-    /// the argument is not a text.
+    /// The value that `request` is counted under, `None` when it has none: the field or argument is absent, null or empty,
+    /// or the argument is a list or an object.
+    ///
+    /// A number or a boolean counts as its JSON text, so that `7` and `"7"` are the same value.
     #[must_use]
-    pub fn value_in<'request>(&self, request: &'request Request) -> Option<&'request str> {
-        let value = match self {
+    pub fn value_in<'request>(&self, request: &'request Request) -> Option<Cow<'request, str>> {
+        let text = match self {
             Self::UserId => request.user_id.as_deref(),
             Self::DeviceId => request.device_id.as_deref(),
             Self::IpAddress => request.ip_address.as_deref(),
-            Self::Argument(name) => request.args.get(name)?.as_str(),
+            Self::Argument(name) => match request.args.get(name)? {
+                Value::String(text) => Some(text.as_str()),
+                scalar @ (Value::Number(_) | Value::Bool(_)) => {
+                    return Some(Cow::Owned(scalar.to_string()));
+                }
+                _ => None,
+            },
         };
-        value.filter(|text| !text.is_empty())
+        text.filter(|text| !text.is_empty()).map(Cow::Borrowed)
     }
 }
 

@@ -44,9 +44,9 @@ struct History {
 
 /// What a request meets: a group of limits, and its own value of the group's key.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Subject<'a> {
-    pub(super) group: &'a Group,
-    pub(super) value: &'a str,
+pub(super) struct Subject<'rules, 'value> {
+    pub(super) group: &'rules Group,
+    pub(super) value: &'value str,
 }
 
 /// What a sweep did.
@@ -68,7 +68,11 @@ impl Table {
     }
 
     /// Records a request at `now` with its only subject, or refuses it.
-    pub(super) fn admit_one<'a>(&self, now: u64, subject: Subject<'a>) -> Result<(), Refusal<'a>> {
+    pub(super) fn admit_one<'rules>(
+        &self,
+        now: u64,
+        subject: Subject<'rules, '_>,
+    ) -> Result<(), Refusal<'rules>> {
         let group = subject.group;
         let key = self.keys.key(group.id, subject.value);
         let mut histories = self.shards[shard_of(key.hash)].histories.lock();
@@ -87,11 +91,11 @@ impl Table {
     }
 
     /// Records a request at `now` with all its subjects, or refuses it and records it with none.
-    pub(super) fn admit_all<'a>(
+    pub(super) fn admit_all<'rules>(
         &self,
         now: u64,
-        subjects: &[Subject<'a>],
-    ) -> Result<(), Refusal<'a>> {
+        subjects: &[Subject<'rules, '_>],
+    ) -> Result<(), Refusal<'rules>> {
         let keys: Few<Key<'_>> = subjects
             .iter()
             .map(|subject| self.keys.key(subject.group.id, subject.value))
@@ -123,7 +127,7 @@ impl Table {
             .flatten()
             .map(|window| window.newest())
             .fold(now, u64::max);
-        let mut refused: Option<Refusal<'a>> = None;
+        let mut refused: Option<Refusal<'rules>> = None;
         for (subject, window) in subjects.iter().zip(&found) {
             let refusal = window.and_then(|window| subject.group.refusal(window, now));
             if let Some(refusal) = refusal {
@@ -154,7 +158,7 @@ impl Table {
     }
 
     /// How many requests each limit of the group counts at `now`.
-    pub(super) fn counts(&self, now: u64, subject: Subject<'_>) -> Vec<u32> {
+    pub(super) fn counts(&self, now: u64, subject: Subject<'_, '_>) -> Vec<u32> {
         let key = self.keys.key(subject.group.id, subject.value);
         let histories = self.shards[shard_of(key.hash)].histories.lock();
         let history = find(&histories, &key);

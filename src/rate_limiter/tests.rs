@@ -407,6 +407,24 @@ fn many_threads_together_get_exactly_what_the_limits_admit() {
     assert_eq!(used("lobby", &Scope::api("svc", "op"), "room"), 700);
 }
 
+#[test]
+fn an_argument_that_is_no_text_counts_as_its_json_text_unless_it_is_a_list_or_an_object() {
+    let (limiter, _clock) = limiter(&[limit("id", 1, 1_000)], &[]);
+    let check = |value: serde_json::Value| {
+        let request = Request::new("r", "svc", "op").with_arg("id", value);
+        limiter.check(&request).is_ok()
+    };
+    for value in [json!(7), json!(-1.5), json!(true), json!("text")] {
+        assert!(check(value.clone()), "{value}");
+        assert!(!check(value.clone()), "{value}");
+    }
+    assert!(!check(json!("7")));
+    assert!(check(json!(8)));
+    for uncounted in [json!(null), json!([7]), json!({"id": 7}), json!("")] {
+        assert!(check(uncounted.clone()) && check(uncounted));
+    }
+}
+
 /// What the handle promises, kept the plain way: every admitted request for ever, one list a key.
 #[derive(Default)]
 struct Model {
@@ -422,7 +440,7 @@ impl Model {
         let of = |global: bool, key: &LimitKey, max, window| {
             let kind = if *key == USER { "user" } else { "room" };
             key.value_in(request)
-                .map(|value| ((global, kind, value.to_owned()), max, window))
+                .map(|value| ((global, kind, value.into_owned()), max, window))
         };
         let global = config
             .global_limits
