@@ -25,7 +25,10 @@ use self::{
     channel::{Reader, Writer},
     mailbox::Mailbox,
 };
-use crate::model::{Chunk, Response, StreamBuffer};
+use crate::{
+    clock::Clock,
+    model::{Chunk, Response, StreamBuffer},
+};
 
 /// The later responses of an async or stream request, in order; the last one is terminal.
 ///
@@ -102,8 +105,9 @@ impl ResponseSink {
         buffer: StreamBuffer,
         request_id: Arc<str>,
         lost: LostResponse,
+        clock: Arc<dyn Clock>,
     ) -> Self {
-        let mailbox = Box::new(Mailbox::new(recipient, buffer.places()));
+        let mailbox = Box::new(Mailbox::new(recipient, buffer.places(), clock));
         Self::new(Target::Mailbox(mailbox), request_id, lost)
     }
 
@@ -163,7 +167,7 @@ impl ResponseSink {
     pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.target {
             Target::Channel(writer) => writer.poll_gone(cx),
-            Target::Mailbox(mailbox) => mailbox.poll_gone(),
+            Target::Mailbox(mailbox) => mailbox.poll_gone(cx),
         }
     }
 

@@ -230,7 +230,13 @@ impl Pipeline {
         let buffer = self.settings.streams.room();
         match recipient {
             Some(recipient) => Delivery {
-                sink: ResponseSink::recipient(recipient, buffer, request_id, respond::unavailable),
+                sink: ResponseSink::recipient(
+                    recipient,
+                    buffer,
+                    request_id,
+                    respond::unavailable,
+                    Arc::clone(&self.attempts.clock),
+                ),
                 acknowledgement: Some(acknowledgement),
                 reply: Reply::nothing(),
             },

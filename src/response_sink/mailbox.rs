@@ -4,14 +4,21 @@
 //! tasks a response. A mailbox keeps its order, so one answer speaks for all that was sent before: every so often a response
 //! is sent as a mark, and while its answer is outstanding only so many more follow that the bound holds.
 
-use std::task::{Context, Poll, ready};
+use std::{
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use actix::{MailboxError, Recipient};
 use futures_core::future::BoxFuture;
 use futures_util::FutureExt;
 
 use super::ReceiverGone;
-use crate::model::Response;
+use crate::{
+    clock::{Clock, Sleep},
+    model::Response,
+};
 
 /// The end of the task that answers.
 pub(super) struct Mailbox {
@@ -22,13 +29,25 @@ pub(super) struct Mailbox {
     since_mark: usize,
     /// The answer to the latest mark, while it is outstanding. Dropped, it would withdraw its response.
     mark: Option<BoxFuture<'static, Result<(), MailboxError>>>,
+    clock: Arc<dyn Clock>,
+    /// When the actor is looked at again.
+    next_look: Option<Sleep>,
 }
+
+/// A mailbox tells nobody that it is closed. A stream that is quiet asks this often, so that it ends with its receiver.
+const LOOKS_EVERY: Duration = Duration::from_secs(5);
 
 impl Mailbox {
     /// The responses that wait in the mailbox take no more than `capacity` places (at least one), but for what the latest one
     /// takes beyond them; terminal ones take none.
-    pub(super) fn new(recipient: Recipient<Response>, capacity: usize) -> Self {
+    pub(super) fn new(
+        recipient: Recipient<Response>,
+        capacity: usize,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
+            clock,
+            next_look: None,
             recipient,
             step: (capacity / 2).max(1),
             since_mark: 0,
@@ -63,13 +82,17 @@ impl Mailbox {
         Poll::Ready(())
     }
 
-    /// A mailbox tells nobody that it is closed; it can only be asked.
-    pub(super) fn poll_gone(&self) -> Poll<()> {
-        if self.recipient.connected() {
-            Poll::Pending
-        } else {
-            Poll::Ready(())
+    /// Done once the actor is gone, as far as one look after another can tell.
+    pub(super) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.recipient.connected() {
+            let clock = &self.clock;
+            let look = self
+                .next_look
+                .get_or_insert_with(|| clock.sleep(LOOKS_EVERY));
+            ready!(look.as_mut().poll(cx));
+            self.next_look = None;
         }
+        Poll::Ready(())
     }
 
     /// Sends a response for which there is [room](Self::poll_room) and that takes so many places.
@@ -90,13 +113,14 @@ impl Mailbox {
 
 #[cfg(test)]
 mod tests {
-    use std::{future::poll_fn, sync::Arc};
+    use std::future::poll_fn;
 
     use actix::{Actor, AsyncContext, Context as ActorContext, Handler, WrapFuture};
     use futures_util::task::noop_waker_ref;
     use tokio::sync::{Notify, mpsc};
 
     use super::*;
+    use crate::clock::ManualClock;
 
     /// Passes on what it gets, each as soon as it is told to.
     struct Slow {
@@ -123,6 +147,14 @@ mod tests {
         }
     }
 
+    fn clock() -> Arc<dyn Clock> {
+        Arc::new(ManualClock::new())
+    }
+
+    fn gone(mailbox: &mut Mailbox) -> Poll<()> {
+        mailbox.poll_gone(&mut Context::from_waker(noop_waker_ref()))
+    }
+
     fn room(mailbox: &mut Mailbox) -> Poll<Result<usize, ReceiverGone>> {
         mailbox.poll_room(&mut Context::from_waker(noop_waker_ref()))
     }
@@ -136,7 +168,7 @@ mod tests {
                 next: Arc::clone(&next),
                 got: sender,
             };
-            let mut mailbox = Mailbox::new(slow.start().recipient(), capacity);
+            let mut mailbox = Mailbox::new(slow.start().recipient(), capacity, clock());
             let (mut sent, mut received) = (0, 0);
             while received < 200 {
                 while let Poll::Ready(room) = room(&mut mailbox) {
@@ -177,13 +209,13 @@ mod tests {
                 actix::ActorContext::stop(ctx);
             }
         }
-        let mut mailbox = Mailbox::new(Gone.start().recipient(), 1);
+        let mut mailbox = Mailbox::new(Gone.start().recipient(), 1, clock());
         assert_eq!(room(&mut mailbox), Poll::Ready(Ok(1)));
-        assert!(mailbox.poll_gone().is_pending());
+        assert!(gone(&mut mailbox).is_pending());
         mailbox.send(Response::stream_chunk("r", 1), 1);
         poll_fn(|cx| mailbox.poll_settled(cx)).await;
         tokio::task::yield_now().await;
         assert_eq!(room(&mut mailbox), Poll::Ready(Err(ReceiverGone)));
-        assert!(mailbox.poll_gone().is_ready());
+        assert!(gone(&mut mailbox).is_ready());
     }
 }

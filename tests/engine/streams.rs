@@ -7,10 +7,14 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
+use actix::{Actor, ActorContext, Context, Message};
 use futures_util::{FutureExt, StreamExt, stream};
 use gen_api::{
+    GenApi,
+    clock::ManualClock,
     function::{FunctionError, Functions, StreamHandle},
     model::Response,
 };
@@ -208,6 +212,50 @@ async fn a_receiver_that_is_gone_ends_the_stream() {
     let reply = api.execute(request("r", "idle")).await;
     drop(reply);
     while api.open_streams() > 0 {
+        tokio::task::yield_now().await;
+    }
+    api.stop().await;
+}
+
+#[actix::test]
+async fn a_quiet_stream_ends_with_the_actor_that_receives_it() {
+    struct Receiver;
+    impl Actor for Receiver {
+        type Context = Context<Self>;
+    }
+    impl actix::Handler<Response> for Receiver {
+        type Result = ();
+
+        fn handle(&mut self, _: Response, _: &mut Context<Self>) {}
+    }
+    #[derive(Message)]
+    #[rtype(result = "()")]
+    struct Leave;
+    impl actix::Handler<Leave> for Receiver {
+        type Result = ();
+
+        fn handle(&mut self, _: Leave, ctx: &mut Context<Self>) {
+            ctx.stop();
+        }
+    }
+    let clock = ManualClock::new();
+    let idle = config("idle", "idle").stream().no_timeout();
+    let functions = Functions::new().register("T", "idle", |stream: StreamHandle| async move {
+        stream.closed().await;
+        Ok::<_, Infallible>(())
+    });
+    let builder = GenApi::builder()
+        .functions(functions)
+        .config(idle.build().expect("a valid config"))
+        .clock(Arc::new(clock.clone()));
+    let api = builder.start().await.expect("the engine starts");
+    let receiver = Receiver.start();
+    let recipient = receiver.clone().recipient();
+    api.execute_to(request("r", "idle"), recipient).await;
+    assert_eq!(api.open_streams(), 1);
+    receiver.send(Leave).await.expect("it lives");
+    while api.open_streams() > 0 {
+        clock.advance(Duration::from_secs(5));
         tokio::task::yield_now().await;
     }
     api.stop().await;
