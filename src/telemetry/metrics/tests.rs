@@ -147,7 +147,7 @@ fn events_become_metrics_with_labels() {
         ("gen_api_rate_limit_keys{}", 7.0),
         (
             "gen_api_hook_duration_seconds{phase=before,module=M,function=f}",
-            0.006,
+            0.003 + 0.003 + 0.003,
         ),
         (
             "gen_api_hook_failures_total{phase=after,module=M,function=f,kind=panic}",
