@@ -107,24 +107,21 @@ where
             self.noted = Some(Box::new(reason));
         }
         let ended = self.after_poll(polled);
-        let complete = match notes.filter(|_| starts) {
-            Some(notes) if panicked_in_start && !notes.past_start => false,
-            Some(notes) if !notes.start_deferred => match &ended {
-                None => true,
-                Some(reason) if notes.exits_in_start => !reason.is_abnormal(),
-                // Terminated by itself, most likely where it starts.
-                Some(reason) => *reason != ExitReason::Killed,
-            },
-            _ => self.control.is_ready(),
-        };
-        if complete {
+        if starts {
+            let returned = notes.filter(|notes| notes.past_start || !panicked_in_start);
+            let complete = returned.is_some_and(|notes| notes.start_is_complete(ended.as_ref()));
+            self.phase = if complete {
+                Phase::Started
+            } else {
+                Phase::Starting
+            };
+        } else if self.control.is_ready() {
             self.phase = Phase::Started;
-        } else if starts {
-            self.phase = Phase::Starting;
         }
         ended
     }
 
+    /// What a poll comes to: the reason once the actor has ended.
     fn after_poll(&mut self, polled: Result<Poll<()>, Panicked>) -> Option<ExitReason> {
         match polled {
             Err(panicked) => Some(panicked.into()),
@@ -264,6 +261,22 @@ impl<A: Actor> ActorFuture<A> for AfterStarted {
 }
 
 impl Notes {
+    /// Whether the start is complete, `started` having returned, given what became of the actor in the same turn.
+    fn start_is_complete(&self, ended: Option<&ExitReason>) -> bool {
+        if self.start_deferred {
+            return self
+                .starting
+                .as_ref()
+                .is_some_and(|control| control.is_ready());
+        }
+        match ended {
+            None => true,
+            Some(reason) if self.exits_in_start => !reason.is_abnormal(),
+            // Terminated by itself, most likely where it starts.
+            Some(reason) => *reason != ExitReason::Killed,
+        }
+    }
+
     /// Notes something about the actor whose turn it is; `None` between turns.
     fn write<R>(note: impl FnOnce(&mut Self) -> R) -> Option<R> {
         let turn = TURN.get();

@@ -130,7 +130,7 @@ pub use self::{
     placement::{ArbiterPool, Placement},
     registry::{
         Address, AlreadyRegistered, Duplicate, DuplicateRegistry, Registry, RegistryChange,
-        RegistryListener, Unique,
+        RegistryListener, Takes, Unique,
     },
     start_error::{BadSpec, StartError},
     supervisor::{

@@ -10,6 +10,9 @@ use crate::child_ref::{CallError, CastError, ChildRef};
 /// A cheap, cloneable handle on whoever takes a message, valid across restarts: what actix's `Recipient` is to an `Addr`, this
 /// is to a [`ChildRef`].
 ///
+/// [`ChildRef::message_ref`] makes one, and so does [`Registry::message_ref`](crate::Registry::message_ref), for whoever has a key
+/// when a message is sent.
+///
 /// ```
 /// use actix::prelude::*;
 /// use actix_otp::{ChildSpec, MessageRef, Strategy, SupervisorSpec};
@@ -44,13 +47,13 @@ pub struct MessageRef<M: Message<Result: Send> + Send + 'static> {
 }
 
 impl<M: Message<Result: Send> + Send + 'static> MessageRef<M> {
-    /// The id of the child that is reached.
-    #[must_use]
-    pub fn id(&self) -> &str {
-        self.target.id()
+    pub(crate) fn new(target: impl Target<M> + 'static) -> Self {
+        Self {
+            target: Arc::new(target),
+        }
     }
 
-    /// Whether an incarnation serves at this moment.
+    /// Whether somebody serves at this moment.
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.target.is_running()
@@ -94,7 +97,9 @@ impl<M: Message<Result: Send> + Send + 'static> Clone for MessageRef<M> {
 
 impl<M: Message<Result: Send> + Send + 'static> fmt::Debug for MessageRef<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("MessageRef").field(&self.id()).finish()
+        f.debug_struct("MessageRef")
+            .field("is_running", &self.is_running())
+            .finish_non_exhaustive()
     }
 }
 
@@ -104,15 +109,12 @@ where
     M: Message<Result: Send> + Send + 'static,
 {
     fn from(child: ChildRef<A>) -> Self {
-        Self {
-            target: Arc::new(child),
-        }
+        Self::new(child)
     }
 }
 
-/// A [`ChildRef`] whose actor type is forgotten.
-trait Target<M: Message<Result: Send> + Send + 'static>: Send + Sync {
-    fn id(&self) -> &str;
+/// Somebody who takes a message, whatever else.
+pub(crate) trait Target<M: Message<Result: Send> + Send + 'static>: Send + Sync {
     fn is_running(&self) -> bool;
     fn call(&self, message: M) -> BoxFuture<'_, Result<M::Result, CallError<M>>>;
     fn cast(&self, message: M) -> Result<(), CastError<M>>;
@@ -124,10 +126,6 @@ where
     A: Actor<Context = Context<A>> + Handler<M>,
     M: Message<Result: Send> + Send + 'static,
 {
-    fn id(&self) -> &str {
-        ChildRef::id(self)
-    }
-
     fn is_running(&self) -> bool {
         ChildRef::is_running(self)
     }

@@ -96,13 +96,20 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use actix::{Actor, Addr, AsyncContext, fut::wrap_future};
+use actix::{Actor, Addr, AsyncContext, Message, fut::wrap_future};
+use futures_util::future::{BoxFuture, ready};
 
 use self::table::{Added, Claim, Entry, Held, NewGuard, Table};
 pub use self::{
-    address::Address,
+    address::{Address, Takes},
     error::AlreadyRegistered,
     listener::{RegistryChange, RegistryListener},
+};
+
+use crate::{
+    child_ref::{CallError, CastError},
+    exit::ExitReason,
+    message_ref::{MessageRef, Target},
 };
 
 /// Names for actors, unique by default; see [`DuplicateRegistry`] for many actors under one key.
@@ -348,6 +355,22 @@ where
         Some(self.table.first(key)?.address.clone())
     }
 
+    /// A handle on whoever has the key when a message is sent: a recipient that survives restarts and successions.
+    ///
+    /// A registered actor is reached by its address, which knows neither a bound nor the reason of an end. So a call to one
+    /// that ended before it replied is [`Died`](CallError::Died) with [`ExitReason::NotRunning`].
+    #[must_use]
+    pub fn message_ref<M>(&self, key: K) -> MessageRef<M>
+    where
+        T: Takes<M>,
+        M: Message<Result: Send> + Send + 'static,
+    {
+        MessageRef::new(Holder {
+            names: self.clone(),
+            key,
+        })
+    }
+
     /// What a function makes of the live entry under a key. It borrows the address, which is cheaper than a clone.
     pub fn with<Q, R>(&self, key: &Q, of: impl FnOnce(&T, &V) -> R) -> Option<R>
     where
@@ -427,6 +450,52 @@ impl<K, T, V, N> Clone for Registry<K, T, V, N> {
 impl<K, T, V, N> fmt::Debug for Registry<K, T, V, N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Registry").finish_non_exhaustive()
+    }
+}
+
+/// Whoever has a key.
+struct Holder<K, T, V> {
+    names: Registry<K, T, V, Unique>,
+    key: K,
+}
+
+impl<K, T, V, M> Target<M> for Holder<K, T, V>
+where
+    K: Hash + Eq + Clone + Send + Sync + 'static,
+    T: Takes<M>,
+    V: Send + Sync + 'static,
+    M: Message<Result: Send> + Send + 'static,
+{
+    fn is_running(&self) -> bool {
+        self.names.get(&self.key).is_some()
+    }
+
+    fn call(&self, message: M) -> BoxFuture<'_, Result<M::Result, CallError<M>>> {
+        Box::pin(async move {
+            let Some(holder) = self.names.get(&self.key) else {
+                return Err(CallError::NotRunning(message));
+            };
+            match holder.request(message).await {
+                Some(result) => Ok(result),
+                None if holder.is_connected() => Err(CallError::NoReply),
+                None => Err(CallError::Died(ExitReason::NotRunning)),
+            }
+        })
+    }
+
+    fn cast(&self, message: M) -> Result<(), CastError<M>> {
+        match self.names.get(&self.key) {
+            Some(holder) => {
+                holder.deliver(message);
+                Ok(())
+            }
+            None => Err(CastError::NotRunning(message)),
+        }
+    }
+
+    /// There is always room.
+    fn send(&self, message: M) -> BoxFuture<'_, Result<(), CastError<M>>> {
+        Box::pin(ready(Target::cast(self, message)))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Hearing of changes, and keys that are taken over in one step.
 
 use actix::prelude::*;
-use actix_otp::{Registry, RegistryChange, RegistryListener};
+use actix_otp::{CallError, CastError, ExitReason, Registry, RegistryChange, RegistryListener};
 use futures_util::FutureExt;
 
 use crate::{
@@ -182,5 +182,42 @@ fn an_actor_can_have_the_changes_delivered_as_a_stream() {
         assert!(claim(&names, &a, "n", 1).await);
         settle().await;
         assert_eq!(listener.send(Heard).await, Ok(1));
+    });
+}
+
+/// Sent by whoever need not know who handles it.
+#[derive(Debug, PartialEq, Message)]
+#[rtype(result = "u32")]
+struct Ask(u32);
+
+impl Handler<Ask> for Holder {
+    type Result = u32;
+
+    fn handle(&mut self, Ask(n): Ask, ctx: &mut Context<Self>) -> u32 {
+        if n == 0 {
+            ctx.terminate();
+            panic!("told to panic");
+        }
+        n
+    }
+}
+
+#[test]
+fn a_handle_by_key_reaches_whoever_has_the_key_when_a_message_is_sent() {
+    paused(async {
+        let names = Names::new();
+        let ask = names.message_ref::<Ask>("n".to_owned());
+        assert_eq!(ask.call(Ask(1)).await, Err(CallError::NotRunning(Ask(1))));
+        assert_eq!(ask.cast(Ask(1)), Err(CastError::NotRunning(Ask(1))));
+        assert!(!ask.is_running());
+        let (a, b) = (Holder.start(), Holder.start());
+        assert!(claim(&names, &a, "n", 1).await);
+        assert_eq!(ask.call(Ask(2)).await, Ok(2));
+        let died = Err(CallError::Died(ExitReason::NotRunning));
+        assert_eq!(ask.call(Ask(0)).await, died);
+        assert!(claim(&names, &b, "n", 1).await);
+        assert_eq!(ask.call(Ask(3)).await, Ok(3));
+        assert_eq!((ask.cast(Ask(4)), ask.send(Ask(5)).await), (Ok(()), Ok(())));
+        assert!(ask.is_running());
     });
 }
