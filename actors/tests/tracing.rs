@@ -75,16 +75,16 @@ fn starts_are_debug_events_and_abnormal_exits_warnings() {
     });
     let seen: Vec<_> = std::mem::take(&mut *lines.lock().expect("collector"));
     let expected = [
-        ("DEBUG", "child started", "incarnation=1", "child=a"),
+        ("DEBUG", "child started", "incarnation=1", "child=\"a\""),
         (
             "WARN",
             "child terminated",
             "incarnation=1",
-            "reason=panicked: told to panic",
+            "reason=\"panicked: told to panic\"",
         ),
         ("DEBUG", "child started", "incarnation=2", "supervisor=root"),
-        ("WARN", "child terminated", "incarnation=2", "child=a"),
-        ("ERROR", "gives up", "child=a", "supervisor=root"),
+        ("WARN", "child terminated", "incarnation=2", "child=\"a\""),
+        ("ERROR", "gives up", "child=\"a\"", "supervisor=root"),
     ];
     assert_eq!(seen.len(), expected.len(), "{seen:#?}");
     for (line, (level, message, one, other)) in seen.iter().zip(expected) {
