@@ -10,7 +10,7 @@
 //! - **At most once.** A message is never sent twice. What waits in a mailbox dies with its incarnation: the next
 //!   incarnation starts with an empty one.
 //! - **No answer is never silence.** Every call ends with a result or a [`CallError`](crate::CallError), unless the
-//!   handler itself takes for ever.
+//!   handler itself takes for ever; [`ChildRef::call_within`] ends then, too.
 //!
 //! | When the child | `call` | `cast` | `monitor` |
 //! |---|---|---|---|
@@ -119,11 +119,21 @@
 //! - A panic in a `Drop` while another panic unwinds aborts the process: that is Rust's rule.
 //! - Memory that runs out, a stack that overflows, and deadlocks between actors that call each other.
 //!
+//! # Limits of time
+//!
+//! Nothing here takes longer than it was given: a start with a
+//! [`start_timeout`](crate::ChildSpec::start_timeout) is given up and ended by the child's own rule; a stop is followed by a
+//! kill after the [`Shutdown`](crate::Shutdown) time of the child, and a kill is waited for no longer than the kill timeout;
+//! [`SupervisorRef::shutdown_within`](crate::ChildRef::shutdown_within) sets one limit for all of it. What was begun with a
+//! limit keeps it where the caller goes away: the start of a root whose future is dropped is taken back, a termination goes
+//! on.
+//!
 //! # Time
 //!
 //! Timeouts and periods are measured by the tokio clock of the supervisor's arbiter, so a test can pause it.
 //!
 //! [`ChildRef::addr`]: crate::ChildRef::addr
+//! [`ChildRef::call_within`]: crate::ChildRef::call_within
 //! [`ChildRef::stop`]: crate::ChildRef::stop
 //! [`ChildRef::wait_until_running`]: crate::ChildRef::wait_until_running
 //! [`ExitContext::exit`]: crate::ExitContext::exit

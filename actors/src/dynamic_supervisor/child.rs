@@ -25,7 +25,8 @@ pub struct DynamicChild<A: Actor> {
 }
 
 impl<A: Actor<Context = Context<A>>> DynamicChild<A> {
-    /// Its address.
+    /// Its address. Messages go straight to actix's mailbox, which is drained in one go; see
+    /// [`guarantees`](crate::guarantees).
     #[must_use]
     pub fn addr(&self) -> &Addr<A> {
         &self.addr
