@@ -97,7 +97,7 @@ impl Client {
 
 const CLOSE: u8 = 8;
 
-fn is_refusal(text: &String) -> bool {
+fn is_refusal(text: &str) -> bool {
     text.contains("Service temporarily unavailable") && text.contains(r#""can_retry":true"#)
 }
 
@@ -128,13 +128,15 @@ fn a_signal_lets_calls_end_tells_clients_that_the_server_goes_away_and_ends_the_
                 break;
             }
             let text = String::from_utf8(payload).expect("text");
-            if text.contains(r#""3","api:main","phx_reply""#) && !texts.iter().any(is_refusal) {
+            if text.contains(r#""3","api:main","phx_reply""#)
+                && !texts.iter().any(|text| is_refusal(text))
+            {
                 busy.send(&request("3", "sync_ok", r#"{"a":"b"}"#));
             }
             texts.push(text);
         }
         let ended = |text: &String| text.contains(r#""request_id":"2""#) && text.contains("ended");
-        assert!(texts.iter().any(is_refusal), "{texts:?}");
+        assert!(texts.iter().any(|text| is_refusal(text)), "{texts:?}");
         assert!(texts.iter().any(ended), "{texts:?}");
         let (opcode, payload) = idle.receive();
         assert_eq!(
