@@ -119,7 +119,7 @@ fn a_signal_lets_calls_end_tells_clients_that_the_server_goes_away_and_ends_the_
         assert!(busy.text().contains(r#""async":true"#));
         assert!(busy.text().contains("phx_reply"));
         gateway.signal(signal);
-        let mut texts = Vec::new();
+        let mut texts: Vec<String> = Vec::new();
         busy.send(&request("3", "sync_ok", r#"{"a":"b"}"#));
         loop {
             let (opcode, payload) = busy.receive();

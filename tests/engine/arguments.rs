@@ -65,7 +65,7 @@ async fn refused(function: &str, arg_type: ArgType, cases: &[(Value, &str)]) {
         for mode in MODES {
             let sent = request("r", mode).with_arg("x", sent.clone());
             let responses = api.execute(sent).await.collect().await;
-            assert_eq!(responses, [expected.clone()], "{mode}");
+            assert_eq!(responses, std::slice::from_ref(&expected), "{mode}");
         }
     }
     let statistics = api.statistics();

@@ -165,7 +165,8 @@ async fn what_this_process_may_not_store_is_noted_for_a_day_with_its_reasons() {
 
 #[tokio::test]
 async fn two_configs_of_one_key_do_not_start() {
-    let twice = [config("echo", "echo"), config("echo", "echo")].map(|config| config.build());
+    let twice = [config("echo", "echo"), config("echo", "echo")]
+        .map(gen_api::model::FunConfigBuilder::build);
     let builder = twice
         .into_iter()
         .fold(GenApi::builder(), |builder, config| {
