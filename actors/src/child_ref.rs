@@ -14,7 +14,8 @@ use crate::{
     inbox::Refused,
     message_ref::MessageRef,
     monitor::Monitor,
-    slot::{Running, Slot, Status},
+    parcel::NoAnswer,
+    slot::{Slot, Status},
     supervisor::{ChildCounts, ChildState, SupervisionTree},
 };
 
@@ -88,10 +89,10 @@ impl<A: Actor<Context = Context<A>>> ChildRef<A> {
         let Some(running) = self.slot.serving() else {
             return Err(CallError::NotRunning(message));
         };
-        let (reply, answer) = oneshot::channel();
+        let (reply, answer) = running.inbox.question();
         let sent = running.inbox.push_when_room(message, Some(reply)).await;
         sent.map_err(CallError::NotRunning)?;
-        running.answer(answer).await
+        Ok(answer.get(Some(&running.control)).await?)
     }
 
     /// Like [`call`](Self::call), but refuses at once when the mailbox is full.
@@ -107,9 +108,9 @@ impl<A: Actor<Context = Context<A>>> ChildRef<A> {
         let Some(running) = self.slot.serving() else {
             return Err(CallError::NotRunning(message));
         };
-        let (reply, answer) = oneshot::channel();
+        let (reply, answer) = running.inbox.question();
         running.inbox.push(message, Some(reply))?;
-        running.answer(answer).await
+        Ok(answer.get(Some(&running.control)).await?)
     }
 
     /// Like [`call`](Self::call), with a time limit (OTP: `gen_server:call/3`).
@@ -303,22 +304,6 @@ impl<A: Actor<Context = Context<A>>> ChildRef<A> {
     }
 }
 
-impl<A: Actor> Running<A> {
-    /// Waits for the answer to a message that this incarnation was sent.
-    async fn answer<M: Message>(
-        &self,
-        answer: oneshot::Receiver<M::Result>,
-    ) -> Result<M::Result, CallError<M>> {
-        match answer.await {
-            Ok(result) => Ok(result),
-            Err(_) => Err(match self.control.turn_ended().await {
-                Some(reason) => CallError::Died(reason),
-                None => CallError::NoReply,
-            }),
-        }
-    }
-}
-
 impl<A: Actor> Clone for ChildRef<A> {
     fn clone(&self) -> Self {
         Self {
@@ -387,6 +372,15 @@ impl<M> fmt::Debug for CallError<M> {
 }
 
 impl<M> std::error::Error for CallError<M> {}
+
+impl<M> From<NoAnswer> for CallError<M> {
+    fn from(reason: NoAnswer) -> Self {
+        match reason {
+            NoAnswer::Died(reason) => Self::Died(reason),
+            NoAnswer::NoReply => Self::NoReply,
+        }
+    }
+}
 
 impl<M> From<Refused<M>> for CallError<M> {
     fn from(refused: Refused<M>) -> Self {

@@ -23,6 +23,7 @@ use crate::{
     exit::ExitReason,
     launch::{Factory, Init, LaunchEnv, Launched, Launcher, Making},
     placement::Placement,
+    shared_inbox::{SharedInbox, Station},
     slot::Slot,
     start_error::StartError,
     supervisor::{ChildState, Children, SupervisionTree, Supervisor, SupervisorSpec},
@@ -258,6 +259,13 @@ impl<A: Actor<Context = Context<A>>> ChildSpec<A> {
         self
     }
 
+    /// From now on the child takes its messages from there.
+    pub(crate) fn station(self, shared: &Arc<SharedInbox<A>>) -> Self {
+        let slot = &self.launcher.slot;
+        slot.set_station(Station::new(Arc::clone(shared)));
+        self
+    }
+
     /// The handle on the child, valid before its first start and across all restarts.
     #[must_use]
     pub fn child_ref(&self) -> ChildRef<A> {
@@ -380,6 +388,11 @@ impl Blueprint {
         self.place.give_up(incarnation);
     }
 
+    /// The child is not started again, for this reason; only one whose inbox outlives its incarnations minds.
+    pub(crate) fn retire(&self, reason: &ExitReason) {
+        self.place.retire(reason);
+    }
+
     /// Distinguishes this child from all others alive, whatever their ids.
     pub(crate) fn identity(&self) -> usize {
         self.place.identity()
@@ -405,6 +418,7 @@ impl<A: Actor<Context = Context<A>>> Launch for Arc<Launcher<A>> {
 /// What is there of a child besides its factory, the actor type forgotten.
 trait Place: Send + Sync {
     fn give_up(&self, incarnation: u64);
+    fn retire(&self, reason: &ExitReason);
     fn identity(&self) -> usize;
     fn view(&self) -> Option<&Arc<dyn View>>;
 }
@@ -412,6 +426,10 @@ trait Place: Send + Sync {
 impl<A: Actor<Context = Context<A>>> Place for Slot<A> {
     fn give_up(&self, incarnation: u64) {
         Slot::give_up(self, incarnation);
+    }
+
+    fn retire(&self, reason: &ExitReason) {
+        self.leave_station(reason);
     }
 
     fn identity(&self) -> usize {

@@ -44,6 +44,8 @@ impl Signal {
 pub(crate) struct Orders(u32);
 
 impl Orders {
+    pub(crate) const NONE: Self = Self(0);
+
     pub(crate) fn strongest(self) -> Signal {
         Signal::from_word(self.0)
     }

@@ -21,7 +21,7 @@ use actix::{
 use crate::{
     control::{Control, Orders, Signal},
     exit::ExitReason,
-    inbox,
+    feed,
     panics::{Panicked, catch_panic, drop_caught},
 };
 
@@ -99,6 +99,7 @@ where
         if starts {
             actor.ctx().wait(AfterStarted);
         }
+        feed::begin_turn(self.obeyed);
         let scope = Scope::enter(starts.then(|| Arc::clone(&self.control)));
         let polled = catch_panic(|| Pin::new(&mut *actor).poll(cx));
         let mut notes = scope.leave();
@@ -301,7 +302,6 @@ struct Scope {
 
 impl Scope {
     fn enter(starting: Option<Arc<Control>>) -> Self {
-        inbox::begin_turn();
         let outer = TURN.replace(Turn::Quiet);
         if starting.is_some() {
             Notes::write(|notes| notes.starting = starting);

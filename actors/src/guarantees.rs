@@ -31,7 +31,7 @@
 //! # Turns
 //!
 //! An actor takes what its handle is sent one message at a time, and no more than 16 in a turn: then whoever else has work
-//! on its thread comes first. A kill is looked at between two messages. An actor that goes on making work for itself, with
+//! on its thread comes first. A stop and a kill are looked at between two messages. An actor that goes on making work for itself, with
 //! `ctx.notify` or `ctx.spawn`, ends its turn as well.
 //!
 //! What is sent to an actix address has none of this: `ctx.address()`, a `Recipient`, [`ChildRef::addr`], and the address of a
@@ -105,7 +105,8 @@
 //!
 //! Actors are tasks, and a task that does not return keeps its thread. A handler that blocks stops everything on its
 //! arbiter, its own supervisor included where both are [`Local`](crate::Placement::Local). Put such actors on an
-//! [`ArbiterPool`](crate::ArbiterPool), or their blocking work elsewhere.
+//! [`ArbiterPool`](crate::ArbiterPool), or their blocking work into a [`BlockingPool`](crate::BlockingPool): its queue belongs
+//! to no actor, so what waits there survives the end of one; it is dropped when the pool is stopped or gives up.
 //!
 //! A kill takes effect when the actor returns from the message it is in. A child that does not return is given up after its [`Shutdown`](crate::Shutdown) time and the supervisor's
 //! [`kill_timeout`](crate::SupervisorSpec::kill_timeout), by default five seconds each: it is reported, it counts as

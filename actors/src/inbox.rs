@@ -1,58 +1,40 @@
-//! The queue between the handle on a child and its actor: [`Inbox`], and the [`Feed`] that serves it.
+//! The queue between the handle on a child and its actor: [`Inbox`]; a [`Feed`](crate::feed::Feed) serves it.
 //!
 //! An actix mailbox is drained in one go: whatever waits in it, and whatever its handlers send there meanwhile, is handled
 //! within one poll, and nothing can come in between. So the messages of a handle have a queue of their own, from which the
 //! actor takes one at a time. That is what bounds its turn, lets a kill in between two messages, and gives the queue a
 //! bound that holds.
 
-use std::{
-    cell::Cell,
-    collections::VecDeque,
-    pin::Pin,
-    sync::Arc,
-    task::{Context as TaskContext, Poll},
-};
+use std::{collections::VecDeque, sync::Arc};
 
-use actix::{
-    Actor, ActorFuture, AsyncContext, Context, Handler, Message,
-    dev::{Envelope, EnvelopeProxy, OneshotSender},
-};
+use actix::{Actor, Context, Handler, Message};
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 use tokio::sync::{Semaphore, TryAcquireError};
 
 use crate::{
-    control::{Control, Signal},
+    control::Control,
+    exit::ExitReason,
     panics::drop_caught,
+    parcel::{Answer, Letter, Parcel, Reply, question},
 };
-
-/// How many messages, or rounds of work that the actor makes for itself, fit into one turn.
-pub(crate) const TURN: u32 = 16;
 
 /// A queue that grew beyond this gives its memory back when it is empty.
 const KEPT: usize = 64;
 
-thread_local! {
-    /// What is left of the turn under way on this thread.
-    static LEFT: Cell<u32> = const { Cell::new(0) };
-}
-
-/// Called by the driver: the turn of an actor begins.
-pub(crate) fn begin_turn() {
-    LEFT.set(TURN);
-}
-
-/// What one incarnation of a child has been sent through its handle.
+/// What is sent to a child through its handle; for one incarnation, or [shared](crate::shared_inbox).
 pub(crate) struct Inbox<A: Actor> {
     queue: Mutex<Queue<A>>,
     /// The room that is left, for an inbox with a bound.
     room: Option<Semaphore>,
-    control: Arc<Control>,
+    /// Several take from it, one after another or side by side, and it does not end with any of them.
+    shared: bool,
 }
 
 struct Queue<A: Actor> {
-    messages: VecDeque<Envelope<A>>,
-    /// The actor has seen the queue empty and sleeps, as far as this queue is concerned.
-    idle: bool,
+    messages: VecDeque<Box<dyn Parcel<A>>>,
+    /// Those who have seen the queue empty and sleep, as far as this queue is concerned.
+    idle: SmallVec<[Arc<Control>; 1]>,
     closed: bool,
 }
 
@@ -64,23 +46,28 @@ pub(crate) enum Refused<M> {
 
 impl<A: Actor<Context = Context<A>>> Inbox<A> {
     /// An inbox for so many messages; zero stands for any number.
-    pub(crate) fn new(control: &Arc<Control>, capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize, shared: bool) -> Self {
         Self {
             queue: Mutex::new(Queue {
                 messages: VecDeque::new(),
-                idle: false,
+                idle: SmallVec::new(),
                 closed: false,
             }),
             room: (capacity > 0).then(|| Semaphore::new(capacity.min(Semaphore::MAX_PERMITS))),
-            control: Arc::clone(control),
+            shared,
         }
+    }
+
+    /// The two ends of the reply to a message for this inbox.
+    pub(crate) fn question<R>(&self) -> (Reply<R>, Answer<R>) {
+        question(self.shared)
     }
 
     /// Takes a message, unless there is no room; the reply goes to `reply`.
     pub(crate) fn push<M>(
         &self,
         message: M,
-        reply: Option<OneshotSender<M::Result>>,
+        reply: Option<Reply<M::Result>>,
     ) -> Result<(), Refused<M>>
     where
         A: Handler<M>,
@@ -100,7 +87,7 @@ impl<A: Actor<Context = Context<A>>> Inbox<A> {
     pub(crate) async fn push_when_room<M>(
         &self,
         message: M,
-        reply: Option<OneshotSender<M::Result>>,
+        reply: Option<Reply<M::Result>>,
     ) -> Result<(), M>
     where
         A: Handler<M>,
@@ -116,33 +103,33 @@ impl<A: Actor<Context = Context<A>>> Inbox<A> {
     }
 
     /// Takes a message whatever the bound.
-    pub(crate) fn enqueue<M>(
-        &self,
-        message: M,
-        reply: Option<OneshotSender<M::Result>>,
-    ) -> Result<(), M>
+    pub(crate) fn enqueue<M>(&self, message: M, reply: Option<Reply<M::Result>>) -> Result<(), M>
     where
         A: Handler<M>,
         M: Message<Result: Send> + Send + 'static,
     {
-        let was_idle = {
+        let idle = {
             let mut queue = self.queue.lock();
             if queue.closed {
                 return Err(message);
             }
-            queue.messages.push_back(Envelope::new(message, reply));
-            std::mem::replace(&mut queue.idle, false)
+            let letter = Letter { message, reply };
+            queue.messages.push_back(Box::new(letter));
+            queue.idle.pop()
         };
-        if was_idle {
-            self.control.wake();
+        if let Some(idle) = idle {
+            idle.wake();
         }
         Ok(())
     }
 
-    fn pop(&self) -> Option<Envelope<A>> {
+    /// The next message for `taker`, who is woken for another one where there is none.
+    pub(crate) fn pop(&self, taker: &Arc<Control>) -> Option<Box<dyn Parcel<A>>> {
         let mut queue = self.queue.lock();
         let Some(next) = queue.messages.pop_front() else {
-            queue.idle = true;
+            if !queue.idle.iter().any(|idle| Arc::ptr_eq(idle, taker)) {
+                queue.idle.push(Arc::clone(taker));
+            }
             if queue.messages.capacity() > KEPT {
                 queue.messages = VecDeque::new();
             }
@@ -155,18 +142,46 @@ impl<A: Actor<Context = Context<A>>> Inbox<A> {
         Some(next)
     }
 
-    /// Nothing is taken any more, and what waits is dropped, each message for itself: its drop may panic.
-    fn close(&self) {
+    /// `taker` has ended. An inbox of its own ends with it; in a shared one another takes what it had been woken for.
+    pub(crate) fn leave(&self, taker: &Arc<Control>) {
+        if !self.shared {
+            return self.close(None);
+        }
+        let idle = {
+            let mut queue = self.queue.lock();
+            queue.idle.retain(|idle| !Arc::ptr_eq(idle, taker));
+            match queue.messages.is_empty() {
+                true => None,
+                false => queue.idle.pop(),
+            }
+        };
+        if let Some(idle) = idle {
+            idle.wake();
+        }
+    }
+
+    /// Nothing is taken any more, and what waits is dropped, each message for itself: its drop may panic. Who waits for an
+    /// answer from a shared inbox is told `reason`.
+    pub(crate) fn close(&self, reason: Option<ExitReason>) {
         let messages = {
             let mut queue = self.queue.lock();
             queue.closed = true;
+            queue.idle.clear();
             std::mem::take(&mut queue.messages)
         };
         if let Some(room) = &self.room {
             room.close();
         }
+        let ended = reason.map(|reason| {
+            let control = Control::default();
+            control.set_exited(reason);
+            Arc::new(control)
+        });
         for message in messages {
-            drop_caught("a message", || drop(message));
+            drop_caught("a message", || match &ended {
+                Some(ended) => message.return_unopened(ended),
+                None => drop(message),
+            });
         }
     }
 }
@@ -184,68 +199,5 @@ where
     fn post(&self, message: M) {
         // Nobody is there any more to do anything about it.
         let _ = self.enqueue(message, None);
-    }
-}
-
-/// Serves an inbox from within the actor's context.
-pub(crate) struct Feed<A: Actor<Context = Context<A>>>(pub(crate) Arc<Inbox<A>>);
-
-impl<A: Actor<Context = Context<A>>> ActorFuture<A> for Feed<A> {
-    type Output = ();
-
-    fn poll(
-        self: Pin<&mut Self>,
-        actor: &mut A,
-        ctx: &mut Context<A>,
-        _: &mut TaskContext<'_>,
-    ) -> Poll<()> {
-        let inbox = &self.0;
-        loop {
-            // An actor that waits for something, or that stops, takes no message.
-            if ctx.waiting() {
-                return Poll::Pending;
-            }
-            let left = LEFT.get();
-            if left == 0 || inbox.control.signal() == Signal::Kill {
-                // Where the actor goes on making work for itself, this is what ends its turn.
-                ctx.wait(Pause::default());
-                return Poll::Pending;
-            }
-            LEFT.set(left - 1);
-            match inbox.pop() {
-                Some(mut message) => message.handle(actor, ctx),
-                None => return Poll::Pending,
-            }
-        }
-    }
-}
-
-impl<A: Actor<Context = Context<A>>> Drop for Feed<A> {
-    /// The actor is gone.
-    fn drop(&mut self) {
-        self.0.close();
-    }
-}
-
-/// Ends the turn of an actor; it goes on with the next one.
-#[derive(Default)]
-struct Pause {
-    over: bool,
-}
-
-impl<A: Actor> ActorFuture<A> for Pause {
-    type Output = ();
-
-    fn poll(
-        mut self: Pin<&mut Self>,
-        _: &mut A,
-        _: &mut A::Context,
-        cx: &mut TaskContext<'_>,
-    ) -> Poll<()> {
-        if std::mem::replace(&mut self.over, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
     }
 }

@@ -10,7 +10,8 @@ use crate::{
     control::{Control, Signal},
     driver::Driver,
     exit::ExitReason,
-    inbox::{Feed, Inbox, Outbox},
+    feed::Feed,
+    inbox::{Inbox, Outbox},
     observer::Lineage,
     panics::{catch_panic, drop_caught},
     placement::Placement,
@@ -186,6 +187,8 @@ impl<A: Actor<Context = Context<A>>> Launcher<A> {
     pub(crate) fn launch(self: &Arc<Self>, env: LaunchEnv) -> Result<Launched, Arc<Control>> {
         let control = Arc::new(Control::default());
         let incarnation = self.slot.claim(&control)?;
+        // Here rather than on its arbiter, so that the supervisor can end a shared one at any time from now on.
+        let inbox = self.slot.open_inbox(self.mailbox_capacity.unwrap_or(0));
         let (sender, started) = oneshot::channel();
         let birth = Birth {
             incarnation,
@@ -199,7 +202,7 @@ impl<A: Actor<Context = Context<A>>> Launcher<A> {
                 birth: Some(birth),
                 slot: Arc::clone(&self.slot),
             };
-            move || launcher.run(awaited, env)
+            move || launcher.run(awaited, inbox, env)
         };
         match self.placement.pick() {
             None => run(),
@@ -213,7 +216,7 @@ impl<A: Actor<Context = Context<A>>> Launcher<A> {
         })
     }
 
-    fn run(&self, mut awaited: Awaited<A>, env: LaunchEnv) {
+    fn run(&self, mut awaited: Awaited<A>, inbox: Arc<Inbox<A>>, env: LaunchEnv) {
         if awaited.was_killed() {
             let killed = StartError::Exited(ExitReason::Killed);
             return awaited.end(ExitReason::Killed, Err(killed));
@@ -232,7 +235,6 @@ impl<A: Actor<Context = Context<A>>> Launcher<A> {
         else {
             return;
         };
-        let inbox = Arc::new(Inbox::new(&control, self.mailbox_capacity.unwrap_or(0)));
         let making = Making {
             origin: &origin,
             inbox: &inbox,
@@ -257,7 +259,10 @@ impl<A: Actor<Context = Context<A>>> Launcher<A> {
             key,
             incarnation: birth.incarnation,
         });
-        context.spawn(Feed(Arc::clone(&inbox)));
+        context.spawn(Feed {
+            inbox: Arc::clone(&inbox),
+            control: Arc::clone(&control),
+        });
         let slot = Arc::clone(&self.slot);
         let attendant = SlotAttendant::new(slot, birth, context.address(), inbox, notice);
         actix_rt::spawn(Driver::new(actor, context, control, attendant));

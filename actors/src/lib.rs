@@ -62,6 +62,7 @@
 //! | [`DynamicSupervisorSpec`], [`DynamicSupervisorRef`] | any number of children that come and go, at little cost each |
 //! | [`TaskSupervisor`] | a future as a supervised child, its result awaited or not |
 //! | [`PartitionSupervisorSpec`] | the same child on every arbiter, reached by key |
+//! | [`BlockingPoolSpec`], [`BlockingPool`] | threads for actors that block, with one queue |
 //! | [`Registry`], [`DuplicateRegistry`], [`RegistryListener`] | names for actors that vanish with them, groups of actors, and who hears of changes |
 //! | [`ChildSpec`], [`ChildRef`] | how to start and end a child; the handle that survives its restarts |
 //! | [`Backoff`], [`Intensity`] | how soon and how often a child is restarted |
@@ -80,12 +81,14 @@
 #![cfg_attr(not(test), warn(clippy::expect_used, clippy::unwrap_used))]
 
 mod backoff;
+mod blocking_pool;
 mod child_ref;
 mod child_spec;
 mod control;
 mod driver;
 mod dynamic_supervisor;
 mod exit;
+mod feed;
 pub mod guarantees;
 mod inbox;
 mod intensity;
@@ -96,12 +99,14 @@ mod monitor;
 mod monitor_context;
 mod observer;
 mod panics;
+mod parcel;
 mod partition_supervisor;
 mod placement;
 mod presence;
 mod registry;
 #[cfg(feature = "signal")]
 mod root;
+mod shared_inbox;
 mod shutdown;
 mod slot;
 mod start_error;
@@ -111,6 +116,7 @@ mod view;
 
 pub use self::{
     backoff::Backoff,
+    blocking_pool::{BlockingPool, BlockingPoolSpec},
     child_ref::{CallError, CastError, ChildRef},
     child_spec::{ChildKind, ChildSpec, ChildSpecInfo, Restart, Shutdown},
     driver::{ExitContext, StartAck},

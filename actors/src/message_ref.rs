@@ -5,7 +5,10 @@ use std::{fmt, sync::Arc};
 use actix::{Actor, Context, Handler, Message};
 use futures_util::future::BoxFuture;
 
-use crate::child_ref::{CallError, CastError, ChildRef};
+use crate::{
+    blocking_pool::BlockingPool,
+    child_ref::{CallError, CastError, ChildRef},
+};
 
 /// A cheap, cloneable handle on whoever takes a message, valid across restarts: what actix's `Recipient` is to an `Addr`, this
 /// is to a [`ChildRef`].
@@ -110,6 +113,16 @@ where
 {
     fn from(child: ChildRef<A>) -> Self {
         Self::new(child)
+    }
+}
+
+impl<A, M> From<BlockingPool<A>> for MessageRef<M>
+where
+    A: Actor<Context = Context<A>> + Handler<M>,
+    M: Message<Result: Send> + Send + 'static,
+{
+    fn from(pool: BlockingPool<A>) -> Self {
+        Self::new(pool)
     }
 }
 

@@ -3,7 +3,7 @@
 //! The order at an exit is part of the contract: the address is cleared first, then the actor is dropped, then reason
 //! and incarnation are recorded, then waiters and monitors wake, and only then the supervisor hears of it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use actix::{Actor, Addr, Context};
 use arc_swap::ArcSwapOption;
@@ -18,6 +18,7 @@ use crate::{
     launch::{Birth, ExitNotice, StartError, StartResult, Started},
     monitor::Down,
     presence::Presence,
+    shared_inbox::Station,
     supervisor::ChildState,
     view::View,
 };
@@ -45,6 +46,8 @@ pub(crate) struct Slot<A: Actor> {
     monitors: Mutex<Vec<oneshot::Sender<Down>>>,
     /// For supervisors only.
     view: Option<Arc<dyn View>>,
+    /// For a child whose inbox outlives its incarnations.
+    station: OnceLock<Box<Station<A>>>,
 }
 
 /// The serving incarnation.
@@ -64,6 +67,27 @@ impl<A: Actor<Context = Context<A>>> Slot<A> {
             status: watch::Sender::new(Status::default()),
             monitors: Mutex::new(Vec::new()),
             view,
+            station: OnceLock::new(),
+        }
+    }
+
+    /// From now on the child takes its messages there; the first station counts.
+    pub(crate) fn set_station(&self, station: Station<A>) {
+        let _ = self.station.set(Box::new(station));
+    }
+
+    /// The inbox for the next incarnation.
+    pub(crate) fn open_inbox(&self, capacity: usize) -> Arc<Inbox<A>> {
+        match self.station.get() {
+            Some(station) => station.enter(capacity),
+            None => Arc::new(Inbox::new(capacity, false)),
+        }
+    }
+
+    /// There will be no other incarnation: what waits in a shared inbox for this child alone is dropped.
+    pub(crate) fn leave_station(&self, reason: &ExitReason) {
+        if let Some(station) = self.station.get() {
+            station.leave(reason);
         }
     }
 

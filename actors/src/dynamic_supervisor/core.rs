@@ -112,6 +112,7 @@ impl Core {
                 None => self.restart(key, &reason).await,
             };
         }
+        child.blueprint.retire(&reason);
         self.named().remove(key);
         Next::GoOn
     }

@@ -50,10 +50,15 @@ impl Named {
         key
     }
 
+    /// Forgets a child that is not started again.
     pub(super) fn remove(&self, key: u64) -> Option<Child> {
-        let mut table = self.0.lock();
-        let Entry { child, .. } = table.entries.remove(&key)?;
-        table.by_identity.remove(&child.blueprint.identity());
+        let child = {
+            let mut table = self.0.lock();
+            let Entry { child, .. } = table.entries.remove(&key)?;
+            table.by_identity.remove(&child.blueprint.identity());
+            child
+        };
+        child.blueprint.retire(&ExitReason::Shutdown);
         Some(child)
     }
 
@@ -110,6 +115,7 @@ impl Named {
         let table = mem::take(&mut *self.0.lock());
         for Entry { child, .. } in table.entries.values() {
             child.tell(Signal::Kill);
+            child.blueprint.retire(&ExitReason::Killed);
         }
     }
 }

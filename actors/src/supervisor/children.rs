@@ -125,6 +125,7 @@ impl Children {
         let table = mem::take(&mut *self.0.lock());
         for child in table.by_key.values().rev() {
             child.tell(Signal::Kill);
+            child.blueprint.retire(&ExitReason::Killed);
         }
     }
 }

@@ -177,6 +177,7 @@ impl Core {
             AfterExit::Keep => {}
             AfterExit::Forget => self.children.remove(key),
         }
+        child.blueprint.retire(&reason);
         let others = self.children.significant_left();
         if info.significant && ends_supervisor(self.spec.auto_shutdown, others) {
             return Next::Exit;
@@ -265,11 +266,15 @@ impl Core {
                 Ok(())
             }
             Ok(Started::Ignored) => {
+                blueprint.retire(&ExitReason::Normal);
                 self.children.set_life(key, Life::Stopped);
                 self.forget_if_temporary(key);
                 Ok(())
             }
             Err(error) => {
+                if !restarted {
+                    blueprint.retire(&error.clone().into_reason());
+                }
                 self.children.set_life(key, Life::Stopped);
                 self.origin.lineage.start_failed(blueprint.id(), &error);
                 Err(error)
@@ -287,6 +292,7 @@ impl Core {
             ..
         } = &child.life
         else {
+            child.blueprint.retire(&ExitReason::Shutdown);
             self.children.set_life(key, Life::Stopped);
             return Ok(());
         };
@@ -300,6 +306,7 @@ impl Core {
             tracing::error!(child = %info.id, incarnation, "a killed child still blocks its thread");
         }
         let reason = ended.as_ref().unwrap_or(&ExitReason::Killed);
+        blueprint.retire(reason);
         let lineage = &self.origin.lineage;
         lineage.child_terminated(&info.id, incarnation, reason);
         ended.map(drop).ok_or(Unresponsive)

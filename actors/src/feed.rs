@@ -1,0 +1,98 @@
+//! Serving the queue of an actor, one message at a time and so many in a turn: [`Feed`].
+
+use std::{
+    cell::Cell,
+    pin::Pin,
+    sync::Arc,
+    task::{Context as TaskContext, Poll},
+};
+
+use actix::{Actor, ActorFuture, AsyncContext, Context};
+
+use crate::{
+    control::{Control, Orders},
+    inbox::Inbox,
+};
+
+/// How many messages, or rounds of work that the actor makes for itself, fit into one turn.
+pub(crate) const TURN: u32 = 16;
+
+thread_local! {
+    /// What is left of the turn under way on this thread.
+    static LEFT: Cell<u32> = const { Cell::new(0) };
+    /// The orders that were passed on to the actor before the turn.
+    static OBEYED: Cell<Orders> = const { Cell::new(Orders::NONE) };
+}
+
+/// Called by the driver: the turn of an actor begins that has obeyed these orders.
+pub(crate) fn begin_turn(obeyed: Orders) {
+    LEFT.set(TURN);
+    OBEYED.set(obeyed);
+}
+
+/// Serves an inbox from within the actor's context.
+pub(crate) struct Feed<A: Actor<Context = Context<A>>> {
+    pub(crate) inbox: Arc<Inbox<A>>,
+    /// The strings on the incarnation that is fed.
+    pub(crate) control: Arc<Control>,
+}
+
+impl<A: Actor<Context = Context<A>>> ActorFuture<A> for Feed<A> {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        actor: &mut A,
+        ctx: &mut Context<A>,
+        _: &mut TaskContext<'_>,
+    ) -> Poll<()> {
+        let Self { inbox, control } = &*self;
+        loop {
+            // An actor that waits for something, or that stops, takes no message.
+            if ctx.waiting() {
+                return Poll::Pending;
+            }
+            let left = LEFT.get();
+            if left == 0 || control.orders() != OBEYED.get() {
+                // Where the actor goes on making work for itself, this is what ends its turn.
+                ctx.wait(Pause::default());
+                return Poll::Pending;
+            }
+            LEFT.set(left - 1);
+            match inbox.pop(control) {
+                Some(message) => message.deliver(actor, ctx, control),
+                None => return Poll::Pending,
+            }
+        }
+    }
+}
+
+impl<A: Actor<Context = Context<A>>> Drop for Feed<A> {
+    /// The actor is gone.
+    fn drop(&mut self) {
+        self.inbox.leave(&self.control);
+    }
+}
+
+/// Ends the turn of an actor; it goes on with the next one.
+#[derive(Default)]
+struct Pause {
+    over: bool,
+}
+
+impl<A: Actor> ActorFuture<A> for Pause {
+    type Output = ();
+
+    fn poll(
+        mut self: Pin<&mut Self>,
+        _: &mut A,
+        _: &mut A::Context,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<()> {
+        if std::mem::replace(&mut self.over, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
