@@ -162,6 +162,7 @@ impl<A: Actor<Context = Context<A>>> ChildSpec<A> {
                 factory,
                 placement: Placement::default(),
                 mailbox_capacity: None,
+                keeps_mailbox: false,
             },
             info: ChildSpecInfo {
                 id,
@@ -259,6 +260,49 @@ impl<A: Actor<Context = Context<A>>> ChildSpec<A> {
         self
     }
 
+    /// What it was sent through handles and waits when it dies is handed to its next incarnation, in order; by default it is
+    /// dropped.
+    ///
+    /// The message in which it died is not among that: each is handled at most once. What it is sent between two incarnations
+    /// is refused as ever. Where there is no next incarnation, and where its supervisor ends it, be it to restart it along with
+    /// another, what waits is dropped and its callers are told. Supervisors never keep theirs.
+    ///
+    /// ```
+    /// use actix::prelude::*;
+    /// use actix_otp::{ChildSpec, Strategy, SupervisorSpec};
+    ///
+    /// struct Parser;
+    /// impl Actor for Parser {
+    ///     type Context = Context<Self>;
+    /// }
+    ///
+    /// #[derive(Message)]
+    /// #[rtype(result = "u32")]
+    /// struct Parse(&'static str);
+    /// impl Handler<Parse> for Parser {
+    ///     type Result = u32;
+    ///     fn handle(&mut self, Parse(text): Parse, _: &mut Context<Self>) -> u32 {
+    ///         text.parse().expect("a number")
+    ///     }
+    /// }
+    ///
+    /// # #[actix::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let spec = ChildSpec::new("parser", || Parser).keep_mailbox();
+    /// let parser = spec.child_ref();
+    /// let root = SupervisorSpec::new(Strategy::OneForOne).child(spec).start("root").await?;
+    /// let (one, two) = tokio::join!(parser.call(Parse("x")), parser.call(Parse("2")));
+    /// assert!(one.is_err());
+    /// assert_eq!(two?, 2); // from the incarnation after the panic
+    /// # root.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn keep_mailbox(mut self) -> Self {
+        self.launcher.keeps_mailbox = true;
+        self
+    }
+
     /// From now on the child takes its messages from there.
     pub(crate) fn station(self, shared: &Arc<SharedInbox<A>>) -> Self {
         let slot = &self.launcher.slot;
@@ -280,6 +324,10 @@ impl<A: Actor<Context = Context<A>>> ChildSpec<A> {
 
     pub(crate) fn into_blueprint(self) -> Blueprint {
         let Self { launcher, info } = self;
+        if launcher.keeps_mailbox && info.kind == ChildKind::Worker {
+            let station = Station::new(Arc::default());
+            launcher.slot.set_station(station);
+        }
         Blueprint {
             info: Arc::new(info),
             place: Arc::clone(&launcher.slot) as _,

@@ -8,7 +8,8 @@
 //! - **Order.** What one sender casts, and what it calls with each call awaited, is handled in the order sent. Between
 //!   senders there is no order.
 //! - **At most once.** A message is never sent twice. What waits in a mailbox dies with its incarnation: the next
-//!   incarnation starts with an empty one.
+//!   incarnation starts with an empty one, unless the spec says [`keep_mailbox`](crate::ChildSpec::keep_mailbox). Then it is
+//!   handed on after a death, in order; only the message in which the actor died is gone.
 //! - **No answer is never silence.** Every call ends with a result or a [`CallError`](crate::CallError), unless the
 //!   handler itself takes for ever; [`ChildRef::call_within`] ends then, too.
 //!

@@ -176,6 +176,7 @@ pub(crate) struct Launcher<A: Actor> {
     pub(crate) factory: Box<Factory<A>>,
     pub(crate) placement: Placement,
     pub(crate) mailbox_capacity: Option<usize>,
+    pub(crate) keeps_mailbox: bool,
 }
 
 impl<A: Actor<Context = Context<A>>> Launcher<A> {

@@ -10,6 +10,7 @@ mod calls;
 mod cast;
 mod faults;
 mod intensity;
+mod kept_mailboxes;
 mod limits;
 mod lost_replies;
 mod mailboxes;
