@@ -1,6 +1,7 @@
 //! The engine as a whole: build it, start it, ask it, stop it.
 
 mod builder;
+mod config_checks;
 #[cfg(feature = "channel")]
 mod door;
 #[cfg(feature = "channel")]

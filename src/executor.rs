@@ -388,7 +388,7 @@ impl Pipeline {
         };
         let (config, node) = (&route.config, target.first());
         permission::check(judges, &self.telemetry, request, config, node).await?;
-        self.rate_limiter.check(request)?;
+        self.rate_limiter.check_for(request, config)?;
         Ok(target)
     }
 

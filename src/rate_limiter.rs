@@ -29,8 +29,8 @@
 //! - A request is recorded when all limits that apply let it pass, and then by all of them at once. What no limit applies
 //!   to is not recorded.
 //! - Of several limits without room, the first in the configuration is reported, global limits before those of an API.
-//! - A value counts as absent when it is empty, and an argument also when it is null, a list or an object. Numbers and booleans
-//!   count as their JSON text.
+//! - A value counts as absent when it is empty, and an argument also when it is not a text. The engine, which knows how the
+//!   config of a request declares its arguments, counts declared numbers and booleans as well, as their JSON text.
 //! - Of a value longer than 256 bytes a 128-bit fingerprint under a secret key is kept in its place.
 //!
 //! # When configuration changes
@@ -42,6 +42,7 @@
 
 mod actor;
 mod config;
+mod declared;
 mod key;
 mod limit;
 mod outcome;
@@ -51,12 +52,17 @@ mod table;
 mod tests;
 mod window;
 
-use std::{iter, sync::Arc, time::Duration};
+use std::{
+    fmt, iter,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use actix_otp::catch_panic;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
+pub(crate) use self::declared::judge;
 pub use self::{
     actor::{
         AddGlobalLimit, Check, CheckKey, Clear, GetConfig, GetGlobalLimits, GetStatus,
@@ -67,6 +73,7 @@ pub use self::{
     outcome::{LimitStatus, Limited, RateLimitError, Swept},
 };
 use self::{
+    declared::{Declared, JudgeLimit, UNDECLARED},
     rules::{Refusal, Rules},
     table::{Few, Subject, Table},
 };
@@ -79,17 +86,17 @@ use crate::{
 /// The rate limiter: a handle that is cheap to clone and usable from any thread. Clones share everything.
 ///
 /// Every verb works on the shared table at once and none waits for an actor, so none fails while an actor restarts.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RateLimiter {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
 struct Shared {
     clock: Arc<dyn Clock>,
     telemetry: Telemetry,
     table: Table,
     rules: ArcSwap<Rules>,
+    judge: OnceLock<Box<JudgeLimit>>,
     /// Held while the rules change, and during a sweep, which must not judge by rules that are no longer in force.
     changing: Mutex<()>,
 }
@@ -109,6 +116,7 @@ impl RateLimiter {
                 telemetry,
                 table: Table::new(),
                 rules: ArcSwap::from_pointee(rules),
+                judge: OnceLock::new(),
                 changing: Mutex::new(()),
             }),
         }
@@ -143,11 +151,17 @@ impl RateLimiter {
 
     /// Judges a request by all limits that apply to it, and records it when it passes.
     ///
+    /// Of its arguments, texts count; nothing is known here of how they are declared.
+    ///
     /// # Errors
     ///
     /// The limit that has no room, or that the limiter cannot answer while
     /// [`fail_open`](RateLimitConfig::fail_open) is off.
     pub fn check(&self, request: &Request) -> Result<(), RateLimitError> {
+        self.check_among(request, &UNDECLARED)
+    }
+
+    fn check_among(&self, request: &Request, declared: &Declared) -> Result<(), RateLimitError> {
         let rules = self.shared.rules.load();
         if !rules.config.enabled {
             return Ok(());
@@ -157,7 +171,7 @@ impl RateLimiter {
             let (mut first, mut others) = (None, Few::new());
             for groups in rules.groups_for(&request.service, &request.request_type) {
                 for group in groups {
-                    let Some(value) = group.key.value_in(request) else {
+                    let Some(value) = group.key.value_among(request, declared) else {
                         continue;
                     };
                     if first.is_none() {
@@ -268,9 +282,14 @@ impl RateLimiter {
     ///
     /// # Errors
     ///
-    /// The first field at fault; then nothing has changed.
+    /// The first field at fault; then nothing has changed. In an engine that is also a limit by an argument that a config of its
+    /// API declares as a list or a map, or not at all: it would limit nothing.
     pub fn update_config(&self, update: impl Into<RateLimitUpdate>) -> Result<(), InvalidLimit> {
         let update = update.into();
+        let judged = self.shared.judge.get().zip(update.api_limits.as_ref());
+        if let Some((never_counts, limits)) = judged {
+            declared::judge(limits, never_counts)?;
+        }
         self.shared.change(|config| {
             update.apply(config);
             config.validate()
@@ -346,6 +365,15 @@ impl RateLimiter {
 
     fn clock(&self) -> &Arc<dyn Clock> {
         &self.shared.clock
+    }
+}
+
+impl fmt::Debug for RateLimiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimiter")
+            .field("config", &self.shared.rules.load().config)
+            .field("tracked_keys", &self.tracked_keys())
+            .finish_non_exhaustive()
     }
 }
 

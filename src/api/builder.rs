@@ -8,9 +8,8 @@ use actix_otp::{
 };
 use tokio::{runtime::Handle, sync::oneshot};
 
-use super::{Engine, GenApi, WeakGenApi, shutdown};
+use super::{Engine, GenApi, WeakGenApi, config_checks, shutdown};
 use crate::{
-    arguments::ArgType,
     background::Background,
     call::callback::Callbacks,
     clock::{Clock, SystemClock},
@@ -23,7 +22,7 @@ use crate::{
     lifecycle::Lifecycle,
     model::{FunConfig, InvalidConfig, Mfa},
     node::{NoTransport, NodeClient, NodeResolver, NodeSelector, ResolveNodes, SelectNode},
-    rate_limiter::{ApiLimit, InvalidLimit, LimitKey, RateLimiter, RateLimiterActor},
+    rate_limiter::{self, InvalidLimit, RateLimiter, RateLimiterActor},
     relay::{self, Relay, RelayTable},
     settings::{InvalidSettings, Settings},
     stream::LiveStreams,
@@ -207,7 +206,18 @@ impl GenApiBuilder {
             settings.security.function_allowlist.clone(),
             settings.arguments,
         );
-        let table = Arc::new(table.with_foreign_rules(settings.receiver.foreign_rules()));
+        let table = table.with_foreign_rules(settings.receiver.foreign_rules());
+        let table =
+            Arc::new(table.with_notice(config_checks::contradictions(&rate_limiter, &clock)));
+        let stored = Arc::downgrade(&table);
+        rate_limiter.judge_by(move |limit| {
+            let configs = stored
+                .upgrade()?
+                .routes_of(&limit.service, &limit.request_type);
+            configs
+                .iter()
+                .find_map(|route| limit.never_counts(&route.config))
+        });
         let callbacks = Arc::new(Callbacks::new(
             functions,
             Arc::clone(&clock),
@@ -343,16 +353,15 @@ impl GenApiBuilder {
         };
         itself.set(&api);
         api.puller().add(services)?;
-        let limits = api.rate_limiter().config().api_limits;
+        rate_limiter::judge(&api.rate_limiter().config().api_limits, |limit| {
+            configs.iter().find_map(|config| limit.never_counts(config))
+        })?;
         let mut known = HashSet::new();
         for config in configs {
             let name = format!("{}/{}", config.service, config.request_type);
             let version = config.effective_version().map(str::to_owned);
             if !known.insert((name.clone(), version.clone())) {
                 return Err(StartApiError::TwoConfigs { name, version });
-            }
-            if let Some(key) = unlimited(&limits, &config) {
-                return Err(StartApiError::LimitWithoutValue { name, key });
             }
             let added = api.config_db().add(config).await;
             added.map_err(|reason| StartApiError::Config { name, reason })?;
@@ -374,28 +383,6 @@ impl GenApiBuilder {
             .build()?
             .block_on(self.start())
     }
-}
-
-/// The key of a limit on this API that no request can have a value for: an argument that is not declared, or is no text.
-fn unlimited(limits: &[ApiLimit], config: &FunConfig) -> Option<LimitKey> {
-    let declared = config.arg_types.as_ref()?;
-    let of_config = |limit: &&ApiLimit| {
-        limit.service == config.service && limit.request_type == config.request_type
-    };
-    let keys = limits.iter().filter(of_config).map(|limit| &limit.key);
-    let mut without_value = keys.filter(|key| match key {
-        LimitKey::Argument(name) => declared
-            .get(name)
-            .is_none_or(|declaration| !is_text(declaration.arg_type)),
-        _ => false,
-    });
-    without_value.next().cloned()
-}
-
-/// Whether requests can send a text; only texts are counted.
-fn is_text(arg_type: ArgType) -> bool {
-    use ArgType::{Any, Datetime, NaiveDatetime, String, Uuid};
-    matches!(arg_type, String | Uuid | Datetime | NaiveDatetime | Any)
 }
 
 /// The way to service nodes that the settings describe.
@@ -524,7 +511,8 @@ pub enum StartApiError {
     /// The functions contradict each other, or lack a shared state.
     #[error(transparent)]
     Functions(#[from] FunctionsError),
-    /// A rate limit of the settings is not valid.
+    /// A rate limit of the settings is not valid, or counts by an argument that the config of its API declares as a list or a
+    /// map, or not at all: it would limit nothing.
     #[error("a rate limit of the settings is not valid: {0}")]
     RateLimit(#[from] InvalidLimit),
     /// A service of the settings cannot be pulled.
@@ -537,17 +525,6 @@ pub enum StartApiError {
         name: String,
         /// Why.
         reason: AddError,
-    },
-    /// A rate limit of the settings counts by an argument that the config of its API does not declare, or declares as no
-    /// text: it would limit nothing.
-    #[error(
-        "a rate limit on `{name}` counts by `{key}`, which is no argument of it with a single value"
-    )]
-    LimitWithoutValue {
-        /// The service and request type.
-        name: String,
-        /// The key of the limit.
-        key: LimitKey,
     },
     /// Two of the first configs answer the same requests.
     #[error("there are two configs `{name}` of version {}", version.as_deref().unwrap_or("none"))]

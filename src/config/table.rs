@@ -90,7 +90,11 @@ pub(crate) struct ConfigTable {
     allowlist: Allowlist,
     foreign: ForeignRules,
     limits: Limits,
+    notice: Box<Notice>,
 }
+
+/// Hears of each config that is about to be stored.
+type Notice = dyn Fn(&FunConfig) + Send + Sync;
 
 impl ConfigTable {
     pub(crate) fn new(functions: Arc<Functions>, allowlist: Allowlist, limits: Limits) -> Self {
@@ -102,12 +106,22 @@ impl ConfigTable {
             allowlist,
             foreign: ForeignRules::default(),
             limits,
+            notice: Box::new(|_| ()),
         }
     }
 
     /// Sets what holds for configs that come from services.
     pub(crate) fn with_foreign_rules(mut self, foreign: ForeignRules) -> Self {
         self.foreign = foreign;
+        self
+    }
+
+    /// Sets who hears of each config before it is stored.
+    pub(crate) fn with_notice(
+        mut self,
+        notice: impl Fn(&FunConfig) + Send + Sync + 'static,
+    ) -> Self {
+        self.notice = Box::new(notice);
         self
     }
 

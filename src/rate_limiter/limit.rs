@@ -5,6 +5,7 @@ use std::{borrow::Cow, fmt};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
 
+use super::declared::{Declared, UNDECLARED};
 use crate::{clock::LONGEST_MS, model::Request};
 
 /// What requests are counted by: a field of the request, or one of its arguments (SPEC section 6).
@@ -35,19 +36,29 @@ impl LimitKey {
         }
     }
 
-    /// The value that `request` is counted under, `None` when it has none: the field or argument is absent, null or empty,
-    /// or the argument is a list or an object.
-    ///
-    /// A number or a boolean counts as its JSON text, so that `7` and `"7"` are the same value.
+    /// The value that `request` is counted under where nothing is known of its arguments; `None` when it has none: the field or
+    /// argument is absent or empty, or the argument is not a text.
     #[must_use]
-    pub fn value_in<'request>(&self, request: &'request Request) -> Option<Cow<'request, str>> {
+    pub fn value_in<'request>(&self, request: &'request Request) -> Option<&'request str> {
+        match self.value_among(request, &UNDECLARED)? {
+            Cow::Borrowed(text) => Some(text),
+            Cow::Owned(_) => None,
+        }
+    }
+
+    /// The same with declared arguments, of which a number or a boolean counts as its JSON text: `7` and `"7"` are one value.
+    pub(super) fn value_among<'request>(
+        &self,
+        request: &'request Request,
+        declared: &Declared,
+    ) -> Option<Cow<'request, str>> {
         let text = match self {
             Self::UserId => request.user_id.as_deref(),
             Self::DeviceId => request.device_id.as_deref(),
             Self::IpAddress => request.ip_address.as_deref(),
             Self::Argument(name) => match request.args.get(name)? {
                 Value::String(text) => Some(text.as_str()),
-                scalar @ (Value::Number(_) | Value::Bool(_)) => {
+                scalar @ (Value::Number(_) | Value::Bool(_)) if declared.contains_key(name) => {
                     return Some(Cow::Owned(scalar.to_string()));
                 }
                 _ => None,
@@ -311,7 +322,7 @@ pub struct InvalidLimit {
 }
 
 impl InvalidLimit {
-    fn new(field: impl Into<String>, reason: impl Into<String>) -> Self {
+    pub(super) fn new(field: impl Into<String>, reason: impl Into<String>) -> Self {
         Self {
             field: field.into(),
             reason: reason.into(),

@@ -8,7 +8,6 @@ use gen_api::{
     clock::ManualClock,
     config::{AddError, AllowedFunction, Allowlist, FailedFilter, FailedSource, LookupError},
     function::Functions,
-    rate_limiter::{ApiLimit, LimitKey, RateLimit, RateLimitConfig},
 };
 
 use crate::fixture::{config, echo, request, start};
@@ -176,28 +175,4 @@ async fn two_configs_of_one_key_do_not_start() {
     let error = builder.functions(functions).start().await.expect_err("two");
     let text = "there are two configs `svc/echo` of version none";
     assert_eq!(error.to_string(), text);
-}
-
-#[tokio::test]
-async fn a_limit_by_an_argument_that_is_no_text_does_not_start() {
-    for (key, starts) in [
-        ("value", true),
-        ("count", false),
-        ("tags", false),
-        ("other", false),
-    ] {
-        let limit = RateLimit::new(LimitKey::from(key), 1, 1_000);
-        let limit = ApiLimit::new("svc", "echo", limit);
-        let mut limits = RateLimitConfig::default();
-        limits.api_limits.push(limit);
-        let config = config("echo", "echo")
-            .arg("value", ArgType::String)
-            .arg("count", ArgType::Num)
-            .arg("tags", ArgType::ListString);
-        let builder = GenApi::builder()
-            .settings(Settings::default().with_rate_limiter(limits))
-            .config(config.build().expect("a valid config"));
-        let started = builder.start().await;
-        assert_eq!(started.is_ok(), starts, "{key}: {started:?}");
-    }
 }

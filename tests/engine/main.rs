@@ -8,6 +8,7 @@ mod fixture;
 mod hooks;
 mod hosts;
 mod kills;
+mod limits;
 mod modes;
 mod nesting;
 mod panics;

@@ -20,7 +20,7 @@ impl ConfigTable {
     /// Stores a config of this process that was [checked](Self::check), and returns what became of it.
     pub(in crate::config) fn store(&self, config: FunConfig) -> Arc<Route> {
         let key = ApiKey::of(&config);
-        let route = Arc::new(Route::compile(config, &self.functions, &self.limits).local());
+        let route = Arc::new(self.ready(config).local());
         self.write(key, |versions| versions.insert(Arc::clone(&route)));
         route
     }
@@ -30,7 +30,7 @@ impl ConfigTable {
         let mut changes: HashMap<ApiKey, Vec<Arc<Route>>> = HashMap::new();
         for config in configs {
             let key = ApiKey::of(&config);
-            let route = Route::compile(config, &self.functions, &self.limits);
+            let route = self.ready(config);
             changes
                 .entry(key)
                 .or_default()
@@ -61,7 +61,7 @@ impl ConfigTable {
         let mut routes: HashMap<ApiKey, Vec<Arc<Route>>> = HashMap::new();
         for config in configs {
             let key = ApiKey::of(&config);
-            let route = Route::compile(config, &self.functions, &self.limits);
+            let route = self.ready(config);
             routes.entry(key).or_default().push(Arc::new(route));
         }
         let turn = self.writing.lock();
@@ -145,6 +145,11 @@ impl ConfigTable {
         let mut versions = self.versions(&key);
         change(&mut versions);
         self.put(key, versions, &turn);
+    }
+
+    fn ready(&self, config: FunConfig) -> Route {
+        (self.notice)(&config);
+        Route::compile(config, &self.functions, &self.limits)
     }
 
     /// A copy of the set of an API, for whoever has the turn to write.
