@@ -153,10 +153,13 @@ impl Nursery {
 
     /// Reports that a child runs.
     pub(super) fn report_start(&self, at: Position) {
-        if let Some(lineage) = self.lineage.get().filter(|lineage| lineage.is_watched())
-            && let Some(shard) = self.shards.get(at.shard as usize)
-            && let Some(actor) = shard.lock().get(at.key as usize).map(|it| it.actor)
-        {
+        let lineage = self.lineage.get().filter(|lineage| lineage.is_watched());
+        let (Some(lineage), Some(shard)) = (lineage, self.shards.get(at.shard as usize)) else {
+            return;
+        };
+        // The observer may ask about the children, or start others: the table is not locked while it is told.
+        let actor = shard.lock().get(at.key as usize).map(|it| it.actor);
+        if let Some(actor) = actor {
             lineage.unnamed_started(actor);
         }
     }

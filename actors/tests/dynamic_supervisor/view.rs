@@ -1,13 +1,13 @@
 //! What a dynamic supervisor tells of its children: counts, lists, specs, the tree, and events.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
 use actix_otp::{
-    ChildKind, ChildSpec, ChildState, DynamicSupervisorSpec, ExitReason, Intensity, Restart,
-    Shutdown, Strategy, SupervisionEvent, SupervisorSpec,
+    ChildKind, ChildSpec, ChildState, DynamicSupervisorRef, DynamicSupervisorSpec, ExitReason,
+    Intensity, Restart, Shutdown, Strategy, SupervisionEvent, SupervisorSpec,
 };
 
 use crate::{
@@ -230,4 +230,37 @@ fn a_child_whose_first_message_ends_it_in_its_first_turn_is_told_as_started_and_
         );
         root.shutdown().await;
     });
+}
+
+#[test]
+fn an_observer_may_ask_about_the_children_and_start_others() {
+    let children = Arc::new(OnceLock::<DynamicSupervisorRef>::new());
+    let counts = Arc::new(Mutex::new(Vec::new()));
+    let observer = {
+        let (children, counts) = (Arc::clone(&children), Arc::clone(&counts));
+        move |_: &SupervisionEvent| {
+            let children = children.get().expect("built");
+            let mut counts = counts.lock().expect("counts");
+            counts.push(children.count());
+            if counts.len() == 1 {
+                let started = children.spawn_child(|| Subject::new(OnStop::Obey));
+                std::mem::forget(started.expect("admitted"));
+            }
+        }
+    };
+    // On a thread of its own: where the table is locked meanwhile, it never comes back.
+    let (done, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        paused(async {
+            let (root, handle) = start(DynamicSupervisorSpec::new().observer(observer)).await;
+            children.set(handle.clone()).expect("set once");
+            let child = handle.start_child(|| Subject::new(OnStop::Obey)).await;
+            settle().await;
+            child.expect("starts").kill().await;
+            root.shutdown().await;
+        });
+        done.send(()).expect("awaited");
+    });
+    told.recv_timeout(Duration::from_secs(60)).expect("it ends");
+    assert_eq!(*counts.lock().expect("counts"), [1, 2, 1, 0]);
 }
