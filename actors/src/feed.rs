@@ -74,6 +74,31 @@ impl<A: Actor<Context = Context<A>>> Drop for Feed<A> {
     }
 }
 
+/// Bounds the turn of an actor that has no inbox: what it makes for itself. What is sent to its address cannot be bounded.
+///
+/// Gone with the last address: an actor that has something to do would not stop for want of one.
+pub(crate) struct Pacer;
+
+impl<A: Actor<Context = Context<A>>> ActorFuture<A> for Pacer {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        _: &mut A,
+        ctx: &mut Context<A>,
+        _: &mut TaskContext<'_>,
+    ) -> Poll<()> {
+        if !ctx.connected() {
+            return Poll::Ready(());
+        }
+        match LEFT.get().checked_sub(1) {
+            Some(left) => LEFT.set(left),
+            None => ctx.wait(Pause::default()),
+        }
+        Poll::Pending
+    }
+}
+
 /// Ends the turn of an actor; it goes on with the next one.
 #[derive(Default)]
 struct Pause {

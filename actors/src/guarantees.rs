@@ -33,7 +33,8 @@
 //!
 //! An actor takes what its handle is sent one message at a time, and no more than 16 in a turn: then whoever else has work
 //! on its thread comes first. A stop and a kill are looked at between two messages. An actor that goes on making work for itself, with
-//! `ctx.notify` or `ctx.spawn`, ends its turn as well.
+//! `ctx.notify` or `ctx.spawn`, ends its turn as well; a child of a dynamic supervisor without a spec does so as long as
+//! somebody has its address.
 //!
 //! What is sent to an actix address has none of this: `ctx.address()`, a `Recipient`, [`ChildRef::addr`], and the address of a
 //! child of a dynamic supervisor without a spec. actix drains its mailbox in one loop (`Mailbox::poll`), within a single poll

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use actix::{Actor, Addr, Context, dev::channel};
+use actix::{Actor, Addr, AsyncContext, Context, dev::channel};
 use tokio::sync::oneshot;
 
 use super::{
@@ -13,6 +13,7 @@ use crate::{
     control::{Control, Signal},
     driver::{Attendant, Driver},
     exit::ExitReason,
+    feed::Pacer,
     launch::{Init, StartError, StartResult, Started},
     panics::catch_panic,
 };
@@ -121,7 +122,8 @@ impl<A: Actor<Context = Context<A>>> Newborn<A> {
 
     /// Runs the child on the arbiter of the caller.
     pub(super) fn run(self, actor: A) {
-        let context = Context::with_receiver(self.mailbox);
+        let mut context = Context::with_receiver(self.mailbox);
+        context.spawn(Pacer);
         actix_rt::spawn(Driver::new(actor, context, self.control, self.place));
     }
 

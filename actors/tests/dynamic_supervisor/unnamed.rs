@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use actix::prelude::*;
 use actix_otp::{
     ArbiterPool, DynamicSupervisorSpec, ExitReason, Init, Placement, Shutdown, StartDynamicError,
     StartError, Strategy, SupervisorSpec,
@@ -222,4 +223,59 @@ fn children_are_spread_over_a_pool_and_started_from_any_thread() {
         assert_eq!(children.count(), 0);
     });
     pool.stop();
+}
+
+/// Makes work for itself for ever.
+struct Busy;
+
+impl Actor for Busy {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.notify(Ping);
+    }
+}
+
+impl Handler<Ping> for Busy {
+    type Result = MessageResult<Ping>;
+
+    fn handle(&mut self, _: Ping, ctx: &mut Context<Self>) -> Self::Result {
+        ctx.notify(Ping);
+        MessageResult("busy")
+    }
+}
+
+#[test]
+fn a_child_that_makes_work_for_itself_for_ever_lets_others_have_their_turn_and_can_be_ended() {
+    // On a thread of its own: without a bound of its turn, it never comes back.
+    let (done, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        paused(async {
+            let (root, children) = start(DynamicSupervisorSpec::new()).await;
+            let busy = children.start_child(|| Busy).await.expect("starts");
+            assert_eq!(busy.addr().send(Ping).await.ok(), Some("busy"));
+            assert_eq!(busy.kill().await, ExitReason::Killed);
+            let busy = children.start_child(|| Busy).await.expect("starts");
+            root.shutdown().await;
+            assert_eq!(busy.exited().await, ExitReason::Shutdown);
+        });
+        done.send(()).expect("awaited");
+    });
+    told.recv_timeout(Duration::from_secs(60)).expect("it ends");
+}
+
+#[test]
+fn a_child_without_work_ends_with_its_last_address() {
+    paused(async {
+        let (root, children) = start(DynamicSupervisorSpec::new()).await;
+        drop(
+            children
+                .start_child(worker("a", &Journal::default()))
+                .await
+                .expect("starts"),
+        );
+        settle().await;
+        assert_eq!(children.count(), 0);
+        root.shutdown().await;
+    });
 }
