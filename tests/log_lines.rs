@@ -180,7 +180,6 @@ fn no_text_of_a_client_or_node_forges_a_line_or_makes_one_long() {
     let about = |word: &str| lines.iter().any(|line| line.contains(word));
     for word in [
         "a request failed",
-        "an async call failed",
         "permission denied",
         "refused a push with a wrong token",
         "refused a config",

@@ -67,7 +67,8 @@ fn numbers_beyond_every_type_are_errors_or_arrive_as_numbers() {
         let payload = format!(
             r#"{{"request_id":"r","service":"svc","request_type":"picky_sync","args":{{"value":{number}}}}}"#
         );
-        refused(&api, payload.as_bytes(), "Internal Server Error");
+        let named = r#"invalid argument "value": expected an integer from 0 to 255, got "#;
+        refused(&api, payload.as_bytes(), named);
     }
     stop(&api);
 }

@@ -65,7 +65,9 @@ mod node {
             .grpc(grpc)
             .push_to(["http://127.0.0.1:9100"]);
         let node = node.start_blocking()?;
-        node.block_on(std::future::pending())
+        node.block_on(gen_api::shutdown_signal());
+        node.block_on(node.stop());
+        Ok(())
     }
 }
 
