@@ -78,7 +78,7 @@ async fn user_of(token: Option<&str>) -> Option<String> {
 async fn channels(api: GenApi) -> Result<(), Box<dyn Error>> {
     let endpoint = ChannelEndpoint::new(&api)
         .on_connect(
-            async |connect| match user_of(connect.params.text("token")).await {
+            async |connect| match user_of(connect.token.as_deref()).await {
                 Some(user) => Ok(Session::user(user).with_roles(["member"])),
                 None => Err(Denied::reason("log in first")),
             },
@@ -86,6 +86,8 @@ async fn channels(api: GenApi) -> Result<(), Box<dyn Error>> {
         .channel("api:*", Channel::new())
         .start()
         .await?;
-    HttpServer::new(move || App::new().configure(endpoint.mount("/socket")));
+    let server = HttpServer::new(move || App::new().configure(endpoint.mount("/socket")));
+    api.serve(server.disable_signals().bind("127.0.0.1:4000")?.run())
+        .await?;
     Ok(())
 }
