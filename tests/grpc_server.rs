@@ -13,6 +13,7 @@ use futures_util::{FutureExt, StreamExt};
 use gen_api::{
     GenApi, ServiceNode, ServiceNodeBuilder, Settings, StartServiceNodeError,
     arguments::ArgType,
+    clock::ManualClock,
     function::{FunctionError, Functions, StreamHandle},
     grpc::{
         TraceContext, TraceParent,
@@ -675,6 +676,45 @@ async fn a_gateway_takes_pushes_and_nothing_else() {
     let mut node = NodeClient::with_interceptor(channel, shows(Some(SECRET)));
     let invoked = node.invoke(call("add", &json!([1, 2]))).await;
     assert_eq!(invoked.expect_err("a status").code(), Code::Unimplemented);
+    api.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_guesses_the_push_token_is_slowed_down_also_with_many_guesses_at_once() {
+    let clock = ManualClock::new();
+    let mut all = Settings::default();
+    all.grpc = settings();
+    all.security.push_token = Some("token".into());
+    let api = GenApi::builder()
+        .settings(all)
+        .clock(Arc::new(clock.clone()));
+    let api = api.start().await.expect("a gateway");
+    let address = api.grpc_address().expect("an address");
+    let channel = channel(format!("http://{address}")).await;
+    let gateway = GatewayClient::with_interceptor(channel, shows(Some(SECRET)));
+    let push = async |token: &str| {
+        let config = serde_json::to_vec(&push_of("1").with_token(token)).expect("json");
+        let request = PushRequest {
+            config: config.into(),
+            ..PushRequest::default()
+        };
+        let reply = gateway.clone().push(request).await;
+        let outcome = reply.map(|reply| reply.into_inner().outcome.expect("an outcome"));
+        outcome.map_err(|status| status.code())
+    };
+    let guesses = futures_util::future::join_all((0..200).map(|_| push("guess"))).await;
+    let judged = guesses.iter().filter(|guess| guess.is_ok()).count();
+    // As many as may be wrong in a row, and one for each thread that was past the question already.
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    assert!((20..20 + 2 * threads).contains(&judged), "{judged}");
+    // The right one is not looked at either, so that no guess stands out.
+    assert_eq!(push("token").await, Err(Code::Unavailable));
+    clock.advance(Duration::from_secs(60));
+    let accepted = push("token").await;
+    assert!(
+        matches!(accepted, Ok(push_reply::Outcome::Accepted(_))),
+        "{accepted:?}"
+    );
     api.stop().await;
 }
 

@@ -35,7 +35,7 @@ pub(crate) use {pushes::Pushes, saved::SavedPushes};
 
 use crate::{
     clock::Clock,
-    model::{PushConfig, PushOptions, PushOutcome, UnreadablePush, Verification},
+    model::{PushConfig, PushOptions, PushOutcome, PushToken, UnreadablePush, Verification},
     owner::{Unavailable, ask},
 };
 
@@ -245,6 +245,12 @@ impl ReceiverRef {
     ) -> Result<PushOutcome, PushError> {
         let read = Box::new(read);
         ask(&self.actor, &*self.clock, PushRead { read, options }).await?
+    }
+
+    /// Whether a push with this token may be stored.
+    #[cfg(feature = "grpc")]
+    pub(crate) fn takes(&self, token: Option<&PushToken>) -> bool {
+        self.pushes.may_push(token)
     }
 
     /// Lets go of the state directory: what is pushed from now on is refused where one is set.

@@ -307,7 +307,7 @@ impl Pushes {
     }
 
     /// Whether a push with this token may be stored; the comparison takes as long for a wrong one as for the right one.
-    fn may_push(&self, token: Option<&PushToken>) -> bool {
+    pub(super) fn may_push(&self, token: Option<&PushToken>) -> bool {
         let Some(expected) = &self.token else {
             return true;
         };

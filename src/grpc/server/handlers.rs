@@ -10,7 +10,7 @@ use tracing::{Instrument, Span, field::Empty};
 use super::{DoorPlan, connection::Peer, guard::Arrival, wire};
 use crate::{
     clock::{Clock, within},
-    config::{PushError, ReceiverRef},
+    config::ReceiverRef,
     grpc::{
         TraceContext, TraceParent,
         proto::{
@@ -184,7 +184,21 @@ impl GatewayHandler {
         Self { receiver, plan }
     }
 
-    /// Notes that a token was wrong.
+    /// Why a push with this token is not even judged; notes a wrong one.
+    ///
+    /// Both in one step: of many pushes at the same moment no more are judged than of many in a row.
+    fn refusal(&self, peer: SocketAddr, push: &PushConfig) -> Option<Status> {
+        if self.plan.token_brake.holds(peer.ip()) {
+            return Some(Status::unavailable(
+                "too many wrong push tokens from this address",
+            ));
+        }
+        if !self.receiver.takes(push.push_token.as_ref()) {
+            self.was_wrong(peer, &push.service);
+        }
+        None
+    }
+
     fn was_wrong(&self, peer: SocketAddr, service: &str) {
         self.plan.token_brake.was_wrong(peer.ip());
         if let Some(left_out) = self.plan.refusal_lines.take() {
@@ -201,11 +215,6 @@ impl Gateway for GatewayHandler {
         let span = tracing::info_span!("gen_api.gateway.push", trace_id = Empty);
         let caller = extract(&*self.plan.trace, request.metadata(), &span);
         let peer = request.extensions().get::<Peer>().map(|peer| peer.address);
-        if peer.is_some_and(|peer| self.plan.token_brake.holds(peer.ip())) {
-            return Err(Status::unavailable(
-                "too many wrong push tokens from this address",
-            ));
-        }
         let PushRequest {
             config,
             force,
@@ -215,17 +224,14 @@ impl Gateway for GatewayHandler {
         let read = tokio::task::spawn_blocking(move || PushConfig::read_slice(&config)).await;
         let read = read.map_err(|_| Status::unavailable("stopping"))?;
         let read = read.map_err(|error| Status::invalid_argument(format!("config: {error}")))?;
-        let service = read
-            .as_ref()
-            .map_or_else(|error| &error.push.service, |push| &push.service);
-        let service = cut(service).to_owned();
+        let push = read.as_ref().unwrap_or_else(|error| &error.push);
+        if let Some(refusal) = peer.and_then(|peer| self.refusal(peer, push)) {
+            return Err(refusal);
+        }
         let options = PushOptions { force, replace };
         let pushed = self.receiver.push_read(read, options);
         let pushed = continued(caller, pushed).instrument(span);
         let outcome = in_time(&*self.plan.clock, left, pushed).await?;
-        if let (Err(PushError::InvalidToken), Some(peer)) = (&outcome, peer) {
-            self.was_wrong(peer, &service);
-        }
         Ok(Response::new(wire::push_reply(outcome)))
     }
 
