@@ -73,7 +73,9 @@ impl Hosts {
         if text == "*" {
             return Some(Self::All);
         }
-        let network = text.parse().map(|address: IpAddr| IpNet::from(address));
+        let network = text
+            .parse()
+            .map(|address: IpAddr| IpNet::from(address.to_canonical()));
         if let Ok(network) = network.or_else(|_| text.parse()) {
             return Some(Self::Network(network));
         }
@@ -101,11 +103,12 @@ impl Hosts {
 fn scheme_and_host(address: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = address.split_once("://")?;
     let authority = rest.split(['/', '?', '#', '\\']).next()?;
-    let host = match authority.strip_prefix('[') {
-        Some(six) => six.split(']').next()?,
-        None => authority.split(':').next()?,
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(six) => six.split_once(']')?,
+        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
     };
-    let is_plain = !host.is_empty() && !authority.contains('@');
+    let is_port = |port: &str| port.is_empty() || port.starts_with(':');
+    let is_plain = !host.is_empty() && is_port(port) && !authority.contains('@');
     is_plain.then_some((scheme, host))
 }
 
@@ -172,6 +175,7 @@ mod tests {
         assert!(is_in("10.0.0.0/8", "http://[::ffff:10.0.0.1]:9000"));
         assert!(is_in("fd00::/8", "https://[fd12::1]:9000"));
         assert!(is_in("10.0.0.7", "http://10.0.0.7:1"));
+        assert!(is_in("::ffff:10.0.0.7", "http://10.0.0.7:1"));
         for outside in [
             "http://11.0.0.1:9000",
             "http://127.0.0.1",
@@ -180,6 +184,8 @@ mod tests {
             "http://10.0.0.1.evil.example:9000",
             "http://10.0.0.1@evil.example:9000",
             "http://evil.example#10.0.0.1",
+            "http://[10.0.0.1]evil.example:9000",
+            "http://[10.0.0.1",
             "10.0.0.1:9000",
             "http://",
             "",
