@@ -3,6 +3,11 @@
 //! One test in a binary of its own, since its subscriber is that of the whole process.
 #![cfg(feature = "grpc")]
 
+#[cfg(feature = "channel")]
+#[allow(dead_code)]
+#[path = "channel/client.rs"]
+mod client;
+
 use std::{
     fmt::{self, Write},
     sync::{Arc, Mutex},
@@ -126,6 +131,97 @@ fn push(token: &str) -> PushRequest {
     }
 }
 
+/// A client of the channel gateway, which puts such texts wherever it may write one.
+#[cfg(feature = "channel")]
+async fn channel_client() {
+    use client::{Client, How};
+    use gen_api::channel::{Channel, ChannelEndpoint, Connect, Denied, Session};
+    use serde_json::json;
+
+    let api = gateway().await;
+    let connect = async |connect: Connect| match connect.params.text("as") {
+        Some("nobody") => Err(Denied::reason(nasty())),
+        Some("broken") => panic!("{}", nasty()),
+        _ => Ok(Session::user(nasty())),
+    };
+    let rooms = Channel::new()
+        .on_join(async |join| match join.membership.topic().len() {
+            ..10 => Ok(json!({})),
+            _ => panic!("{}", join.membership.topic()),
+        })
+        .on("crash", async |event| {
+            panic!("{:?}", event.payload.as_json())
+        });
+    let endpoint = ChannelEndpoint::new(&api).on_connect(connect);
+    let endpoint = endpoint
+        .channel("room:*", rooms)
+        .channel("api:*", Channel::new());
+    let endpoint = endpoint.start().await.expect("an endpoint");
+    let mounted = endpoint.clone();
+    let server = move || actix_web::App::new().configure(mounted.mount("/socket"));
+    let server = actix_web::HttpServer::new(server)
+        .workers(1)
+        .disable_signals();
+    let server = server.bind(("127.0.0.1", 0)).expect("a port");
+    let address = server.addrs()[0];
+    let server = server.run();
+    let handle = server.handle();
+    actix_web::rt::spawn(server);
+
+    let query = form_urlencoded::Serializer::new(String::new())
+        .append_pair("token", &nasty()[..1_000])
+        .append_pair("vsn", &nasty()[..100])
+        .finish();
+    for query in ["vsn=2.0.0&as=nobody", "vsn=2.0.0&as=broken", &query] {
+        let how = How {
+            query,
+            ..How::default()
+        };
+        assert!(Client::connect_with(address, how).await.is_err(), "{query}");
+    }
+    let foreign = [("Origin", "https://evil.example/\\x1b[31m%0a\"quoted\"")];
+    let how = How {
+        query: "vsn=2.0.0",
+        headers: &foreign,
+        ..How::default()
+    };
+    let _ = Client::connect_with(address, how).await;
+
+    let mut client = Client::connect(address).await;
+    let request = |request_type: &str| {
+        json!({
+            "service": "svc", "request_type": request_type, "request_id": nasty(), "device_id": nasty(),
+            "version": nasty(), "args": {(nasty()): nasty()},
+        })
+    };
+    for frame in [
+        json!(["1", "1", "room:1", "phx_join", {}]),
+        json!(["2", "2", "api:1", "phx_join", {"token": nasty()}]),
+        json!(["3", "3", format!("room:{}", nasty()), "phx_join", {}]),
+        json!(["4", "4", nasty(), "phx_join", {}]),
+        json!([nasty(), nasty(), nasty(), nasty(), nasty()]),
+        json!(["1", "5", "room:1", nasty(), {}]),
+        json!(["1", "6", "room:1", "crash", nasty()]),
+        json!(["2", "7", "api:1", "phoenix_gen_api", request("sync")]),
+        json!(["2", "8", "api:1", "phoenix_gen_api", request("async")]),
+        json!(["2", "9", "api:1", "phoenix_gen_api", request("denied")]),
+        json!(["2", "10", "api:1", "phoenix_gen_api", request(&nasty())]),
+        json!(["2", "11", "api:1", "stop_stream", {"request_id": nasty()}]),
+        json!(["1", "last", "room:1", "phx_leave", {}]),
+    ] {
+        client.send(frame).await;
+    }
+    while client.receive().await[1] != "last" {}
+    client.send_text(nasty()).await;
+    while client
+        .frame()
+        .await
+        .is_some_and(|frame| !matches!(frame, actix_http::ws::Frame::Close(_)))
+    {}
+    api.stop().await;
+    handle.stop(false).await;
+}
+
 #[test]
 fn no_text_of_a_client_or_node_forges_a_line_or_makes_one_long() {
     let lines = Lines::default();
@@ -176,6 +272,8 @@ fn no_text_of_a_client_or_node_forges_a_line_or_makes_one_long() {
         let _ = calling.invoke_stream(shown(invoke)).await;
         node.stop().await;
     });
+    #[cfg(feature = "channel")]
+    actix_web::rt::System::new().block_on(channel_client());
     let lines = lines.0.lock().expect("no line panics");
     let about = |word: &str| lines.iter().any(|line| line.contains(word));
     for word in [
@@ -184,6 +282,10 @@ fn no_text_of_a_client_or_node_forges_a_line_or_makes_one_long() {
         "refused a push with a wrong token",
         "refused a config",
         "accepted a push",
+        #[cfg(feature = "channel")]
+        "a client was denied",
+        #[cfg(feature = "channel")]
+        "the connect callback panicked",
     ] {
         assert!(about(word), "nothing was said of {word:?}");
     }

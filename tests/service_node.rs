@@ -277,3 +277,23 @@ async fn a_state_directory_that_cannot_be_used_is_an_error_at_the_start() {
     assert!(error.starts_with("receiver.state_directory: "), "{error}");
     std::fs::remove_file(&state.0).expect("the file");
 }
+
+#[tokio::test]
+async fn two_engines_do_not_share_a_state_directory() {
+    let transport = transport();
+    let state = StateDirectory::new("shared");
+    let first = state.gateway(&transport).await;
+    let second = async || {
+        let mut settings = Settings::default().with_threads(1);
+        settings.receiver = ReceiverSettings::default().with_state_directory(&state.0);
+        GenApi::builder().settings(settings).start().await
+    };
+    let error = second().await.err().expect("an error").to_string();
+    let expected = format!(
+        "receiver.state_directory: {} cannot be used: another engine uses it; each needs a directory of its own",
+        state.0.display()
+    );
+    assert_eq!(error, expected);
+    first.stop().await;
+    second().await.expect("it is free again").stop().await;
+}

@@ -15,6 +15,7 @@ use crate::{
         W3cTraceContext,
         proto::{FunctionName, node_client::NodeClient},
     },
+    settings::TlsSettings,
 };
 
 /// A door on any port, under a supervisor.
@@ -23,6 +24,27 @@ struct World {
     door: ChildRef<Door>,
     tree: SupervisorRef,
     arbiters: ArbiterPool,
+}
+
+/// Settings for a door with a certificate of its own, in files that are gone with the first part of the answer.
+fn with_tls(name: &str) -> (Files, GrpcSettings) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let directory = format!("gen_api-door-{}-{name}", std::process::id());
+    let files = Files(std::env::temp_dir().join(directory));
+    std::fs::create_dir_all(&files.0).unwrap();
+    let [certificate, key] = ["certificate.pem", "key.pem"].map(|file| files.0.join(file));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let tls = TlsSettings::default().with_identity(certificate, key);
+    (files, GrpcSettings::default().with_tls(tls))
+}
+
+struct Files(std::path::PathBuf);
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 async fn open() -> World {
@@ -229,6 +251,45 @@ async fn a_connection_that_does_not_show_the_secret_in_time_is_closed() {
     }
     until_open(&world, 1).await;
     assert_eq!(call(&mut trusted, "s3cret").await, Ok(()));
+    world.tree.shutdown().await;
+    world.arbiters.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_does_not_finish_tls_in_time_is_closed() {
+    let clock = ManualClock::new();
+    let (_files, settings) = with_tls("half");
+    let world = open_with(settings, Arc::new(clock.clone())).await;
+    let address = world.plan.address();
+    let strangers = [
+        connected(address, b"").await,
+        // The beginning of a ClientHello that is 512 bytes long.
+        connected(address, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03").await,
+        // A whole alert, which begins nothing.
+        connected(address, b"\x15\x03\x01").await,
+    ];
+    until_open(&world, 3).await;
+    while clock.sleepers() < 3 {
+        tokio::task::yield_now().await;
+    }
+    clock.advance(Duration::from_millis(9_999));
+    assert_eq!(world.plan.admission.taken(), 3);
+    clock.advance(Duration::from_millis(1));
+    for stranger in strangers {
+        ended(stranger).await;
+    }
+    until_open(&world, 0).await;
+    world.tree.shutdown().await;
+    world.arbiters.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_speak_tls_is_turned_away_at_once() {
+    let (_files, settings) = with_tls("plain");
+    let world = open_with(settings, Arc::new(ManualClock::new())).await;
+    let plain = connected(world.plan.address(), b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    ended(plain.await).await;
+    until_open(&world, 0).await;
     world.tree.shutdown().await;
     world.arbiters.stop();
 }
