@@ -16,6 +16,7 @@ use crate::{
     monitor::Monitor,
     parcel::NoAnswer,
     slot::{Slot, Status},
+    stats::ChildStats,
     supervisor::{ChildCounts, ChildState, SupervisionTree},
 };
 
@@ -68,6 +69,12 @@ impl<A: Actor<Context = Context<A>>> ChildRef<A> {
             .running()
             .as_ref()
             .map(|running| running.addr.clone())
+    }
+
+    /// How it is doing, without asking it: what waits, what was handled, how its incarnations ended (OTP: `process_info`).
+    #[must_use]
+    pub fn stats(&self) -> ChildStats {
+        self.slot.stats()
     }
 
     /// Sends a message and waits for its result (OTP: `gen_server:call`, without a time limit).
@@ -284,7 +291,7 @@ impl<A: Actor<Context = Context<A>>> ChildRef<A> {
     /// What is here and below, at this moment.
     pub(crate) fn subtree(&self) -> SupervisionTree {
         let (id, actor) = (Arc::clone(self.slot.id()), std::any::type_name::<A>());
-        SupervisionTree::of(id, self.slot.state(), actor, self.slot.view())
+        SupervisionTree::of(id, self.slot.state(), actor, self.stats(), self.slot.view())
     }
 
     /// The numbers of children of a supervisor that is alive.

@@ -26,8 +26,10 @@ use crate::{
     shared_inbox::{SharedInbox, Station},
     slot::Slot,
     start_error::StartError,
+    stats::ChildStats,
     supervisor::{ChildState, Children, SupervisionTree, Supervisor, SupervisorSpec},
     view::View,
+    watch::Watching,
 };
 use actix::{Actor, Context};
 
@@ -163,6 +165,7 @@ impl<A: Actor<Context = Context<A>>> ChildSpec<A> {
                 placement: Placement::default(),
                 mailbox_capacity: None,
                 keeps_mailbox: false,
+                watching: Watching::default(),
             },
             info: ChildSpecInfo {
                 id,
@@ -300,6 +303,40 @@ impl<A: Actor<Context = Context<A>>> ChildSpec<A> {
     /// ```
     pub fn keep_mailbox(mut self) -> Self {
         self.launcher.keeps_mailbox = true;
+        self
+    }
+
+    /// After how long at work on one message it counts as stuck; by default that is not measured.
+    ///
+    /// It is for whoever looks: [`ChildStats::current`] names the message and its time, [`ChildStats::is_stuck`] is the mark, and
+    /// a printed tree shows it. Nothing is ended by it. It costs a look at the clock for each message.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use actix::prelude::*;
+    /// use actix_otp::ChildSpec;
+    ///
+    /// # struct Importer;
+    /// # impl Actor for Importer {
+    /// #     type Context = Context<Self>;
+    /// # }
+    /// let spec = ChildSpec::new("importer", || Importer).stuck_after(Duration::from_secs(10));
+    /// let importer = spec.child_ref();
+    /// if importer.stats().is_stuck() {
+    ///     println!("{:?}", importer.stats().current);
+    /// }
+    /// ```
+    pub fn stuck_after(mut self, limit: Duration) -> Self {
+        self.launcher.watching.stuck_after = Some(limit);
+        self
+    }
+
+    /// Enters a `tracing` span for each message that comes through a handle; by default there is none.
+    ///
+    /// Its name is `message`, its level info, its fields are `child`, `incarnation` and `message_type`. It is entered while the
+    /// handler runs; futures that it returns are not within it.
+    pub fn trace_messages(mut self) -> Self {
+        self.launcher.watching.traces = true;
         self
     }
 
@@ -449,7 +486,8 @@ impl Blueprint {
     /// The child, which stands as `state` says, with everything below it.
     pub(crate) fn tree(&self, state: ChildState) -> SupervisionTree {
         let id = Arc::clone(self.id());
-        SupervisionTree::of(id, state, self.info.actor, self.place.view())
+        let stats = self.place.stats();
+        SupervisionTree::of(id, state, self.info.actor, stats, self.place.view())
     }
 }
 
@@ -467,6 +505,7 @@ impl<A: Actor<Context = Context<A>>> Launch for Arc<Launcher<A>> {
 trait Place: Send + Sync {
     fn give_up(&self, incarnation: u64);
     fn retire(&self, reason: &ExitReason);
+    fn stats(&self) -> ChildStats;
     fn identity(&self) -> usize;
     fn view(&self) -> Option<&Arc<dyn View>>;
 }
@@ -478,6 +517,10 @@ impl<A: Actor<Context = Context<A>>> Place for Slot<A> {
 
     fn retire(&self, reason: &ExitReason) {
         self.leave_station(reason);
+    }
+
+    fn stats(&self) -> ChildStats {
+        Slot::stats(self)
     }
 
     fn identity(&self) -> usize {

@@ -12,6 +12,7 @@ use actix::{Actor, ActorFuture, AsyncContext, Context};
 use crate::{
     control::{Control, Orders},
     inbox::Inbox,
+    watch::Watch,
 };
 
 /// How many messages, or rounds of work that the actor makes for itself, fit into one turn.
@@ -35,6 +36,7 @@ pub(crate) struct Feed<A: Actor<Context = Context<A>>> {
     pub(crate) inbox: Arc<Inbox<A>>,
     /// The strings on the incarnation that is fed.
     pub(crate) control: Arc<Control>,
+    pub(crate) watch: Option<Arc<Watch>>,
 }
 
 impl<A: Actor<Context = Context<A>>> ActorFuture<A> for Feed<A> {
@@ -46,7 +48,11 @@ impl<A: Actor<Context = Context<A>>> ActorFuture<A> for Feed<A> {
         ctx: &mut Context<A>,
         _: &mut TaskContext<'_>,
     ) -> Poll<()> {
-        let Self { inbox, control } = &*self;
+        let Self {
+            inbox,
+            control,
+            watch,
+        } = &*self;
         loop {
             // An actor that waits for something, or that stops, takes no message.
             if ctx.waiting() {
@@ -59,9 +65,15 @@ impl<A: Actor<Context = Context<A>>> ActorFuture<A> for Feed<A> {
                 return Poll::Pending;
             }
             LEFT.set(left - 1);
-            match inbox.pop(control) {
-                Some(message) => message.deliver(actor, ctx, control),
-                None => return Poll::Pending,
+            match (inbox.pop(control), watch) {
+                (Some(message), None) => message.deliver(actor, ctx, control),
+                (Some(message), Some(watch)) => watch.deliver(message, actor, ctx, control),
+                (None, watch) => {
+                    if let Some(watch) = watch {
+                        watch.rests();
+                    }
+                    return Poll::Pending;
+                }
             }
         }
     }

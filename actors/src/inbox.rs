@@ -17,6 +17,7 @@ use crate::{
     exit::ExitReason,
     panics::drop_caught,
     parcel::{Answer, Letter, Parcel, Reply, question},
+    stats::ChildStats,
 };
 
 /// A queue that grew beyond this gives its memory back when it is empty.
@@ -36,6 +37,8 @@ struct Queue<A: Actor> {
     /// Those who have seen the queue empty and sleep, as far as this queue is concerned.
     idle: SmallVec<[Arc<Control>; 1]>,
     closed: bool,
+    /// How many messages were taken.
+    taken: u64,
 }
 
 /// Why an inbox did not take a message.
@@ -52,6 +55,7 @@ impl<A: Actor<Context = Context<A>>> Inbox<A> {
                 messages: VecDeque::new(),
                 idle: SmallVec::new(),
                 closed: false,
+                taken: 0,
             }),
             room: (capacity > 0).then(|| Semaphore::new(capacity.min(Semaphore::MAX_PERMITS))),
             shared,
@@ -135,11 +139,23 @@ impl<A: Actor<Context = Context<A>>> Inbox<A> {
             }
             return None;
         };
+        queue.taken += 1;
         drop(queue);
         if let Some(room) = &self.room {
             room.add_permits(1);
         }
         Some(next)
+    }
+
+    /// How the queue of `taker` stands; what else there is to know is left out.
+    pub(crate) fn stats(&self, taker: &Arc<Control>) -> ChildStats {
+        let queue = self.queue.lock();
+        ChildStats {
+            waiting: queue.messages.len(),
+            handled: queue.taken,
+            busy: !queue.idle.iter().any(|idle| Arc::ptr_eq(idle, taker)),
+            ..ChildStats::default()
+        }
     }
 
     /// `taker` has ended. An inbox of its own ends with it; in a shared one another takes what it had been woken for.

@@ -16,7 +16,8 @@ use crate::{
     panics::{catch_panic, drop_caught},
     placement::Placement,
     presence::Presence,
-    slot::{Slot, SlotAttendant},
+    slot::{Running, Slot, SlotAttendant},
+    watch::Watching,
 };
 
 /// How a start went well.
@@ -177,6 +178,7 @@ pub(crate) struct Launcher<A: Actor> {
     pub(crate) placement: Placement,
     pub(crate) mailbox_capacity: Option<usize>,
     pub(crate) keeps_mailbox: bool,
+    pub(crate) watching: Watching,
 }
 
 impl<A: Actor<Context = Context<A>>> Launcher<A> {
@@ -260,12 +262,21 @@ impl<A: Actor<Context = Context<A>>> Launcher<A> {
             key,
             incarnation: birth.incarnation,
         });
+        let slot = Arc::clone(&self.slot);
+        let watch = self.watching.begin(slot.id(), birth.incarnation);
         context.spawn(Feed {
             inbox: Arc::clone(&inbox),
             control: Arc::clone(&control),
+            watch: watch.clone(),
         });
-        let slot = Arc::clone(&self.slot);
-        let attendant = SlotAttendant::new(slot, birth, context.address(), inbox, notice);
+        let running = Running {
+            addr: context.address(),
+            inbox,
+            incarnation: birth.incarnation,
+            control: Arc::clone(&control),
+            watch,
+        };
+        let attendant = SlotAttendant::new(slot, birth, running, notice);
         actix_rt::spawn(Driver::new(actor, context, control, attendant));
     }
 }

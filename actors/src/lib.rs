@@ -72,7 +72,7 @@
 //! | [`ExitContext`] | what an actor itself can say: the reason of its exit, when its start is complete |
 //! | [`ArbiterPool`], [`Placement`] | the threads, and who runs where |
 //! | [`catch_panic`], [`CatchPanic`] | what keeps a panic of foreign code in, for whoever runs such code as well |
-//! | [`Observer`], [`SupervisionTree`] | events of a tree (as `tracing` events too), and how it stands now |
+//! | [`Observer`], [`SupervisionTree`], [`ChildStats`] | events of a tree (as `tracing` events too), how it stands now, and how each child is doing |
 //!
 //! What callers see and when, the order of things, stop against kill, and the limits: [`guarantees`].
 //!
@@ -110,9 +110,11 @@ mod shared_inbox;
 mod shutdown;
 mod slot;
 mod start_error;
+mod stats;
 mod supervisor;
 mod task_supervisor;
 mod view;
+mod watch;
 
 pub use self::{
     backoff::Backoff,
@@ -139,6 +141,7 @@ pub use self::{
         RegistryListener, Takes, Unique,
     },
     start_error::{BadSpec, StartError},
+    stats::{ChildStats, CurrentMessage},
     supervisor::{
         AutoShutdown, ChildCounts, ChildInfo, ChildState, CountChildren, DeleteChild,
         DeleteChildError, GetChildSpec, GetTree, RestartChild, RestartChildError, StartChild,

@@ -12,6 +12,9 @@ pub(crate) trait Parcel<A: Actor>: Send {
     /// Has the actor handle it; `taker` are the strings on the incarnation that does.
     fn deliver(self: Box<Self>, actor: &mut A, ctx: &mut A::Context, taker: &Arc<Control>);
 
+    /// The Rust type of the message.
+    fn message(&self) -> &'static str;
+
     /// Nobody will take it, since this one has ended.
     fn return_unopened(self: Box<Self>, ended: &Arc<Control>);
 }
@@ -39,6 +42,10 @@ where
             None => None,
         };
         actor.handle(message, ctx).handle(ctx, reply);
+    }
+
+    fn message(&self) -> &'static str {
+        std::any::type_name::<M>()
     }
 
     fn return_unopened(self: Box<Self>, ended: &Arc<Control>) {

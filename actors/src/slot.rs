@@ -19,8 +19,10 @@ use crate::{
     monitor::Down,
     presence::Presence,
     shared_inbox::Station,
+    stats::ChildStats,
     supervisor::ChildState,
     view::View,
+    watch::Watch,
 };
 
 /// What is known of a child, for everybody who waits for a change.
@@ -42,6 +44,8 @@ pub(crate) struct Slot<A: Actor> {
     /// Borrowed by each call: cloning an `Addr` would cost two allocations.
     running: ArcSwapOption<Running<A>>,
     control: Mutex<Option<Arc<Control>>>,
+    /// Why the incarnation before the present one ended.
+    last_exit: Mutex<Option<Box<ExitReason>>>,
     status: watch::Sender<Status>,
     monitors: Mutex<Vec<oneshot::Sender<Down>>>,
     /// For supervisors only.
@@ -56,6 +60,7 @@ pub(crate) struct Running<A: Actor> {
     pub(crate) inbox: Arc<Inbox<A>>,
     pub(crate) incarnation: u64,
     pub(crate) control: Arc<Control>,
+    pub(crate) watch: Option<Arc<Watch>>,
 }
 
 impl<A: Actor<Context = Context<A>>> Slot<A> {
@@ -64,6 +69,7 @@ impl<A: Actor<Context = Context<A>>> Slot<A> {
             id,
             running: ArcSwapOption::empty(),
             control: Mutex::new(None),
+            last_exit: Mutex::new(None),
             status: watch::Sender::new(Status::default()),
             monitors: Mutex::new(Vec::new()),
             view,
@@ -128,6 +134,24 @@ impl<A: Actor<Context = Context<A>>> Slot<A> {
         }
     }
 
+    /// How the child is doing.
+    pub(crate) fn stats(&self) -> ChildStats {
+        let running = self.serving();
+        let stats = running
+            .as_ref()
+            .map(|running| running.inbox.stats(&running.control));
+        let ended = self
+            .control()
+            .and_then(|control| control.exit_reason().cloned());
+        let last_exit = || self.last_exit.lock().as_deref().cloned();
+        ChildStats {
+            restarts: self.status.borrow().incarnation.saturating_sub(1),
+            last_exit: ended.or_else(last_exit),
+            current: running.and_then(|running| running.watch.as_ref()?.current()),
+            ..stats.unwrap_or_default()
+        }
+    }
+
     /// Takes the place for the next incarnation and returns its number.
     ///
     /// # Errors
@@ -137,6 +161,9 @@ impl<A: Actor<Context = Context<A>>> Slot<A> {
         let mut present = self.control.lock();
         if let Some(previous) = present.as_ref().filter(|previous| !previous.is_gone()) {
             return Err(Arc::clone(previous));
+        }
+        if let Some(reason) = present.as_ref().and_then(|previous| previous.exit_reason()) {
+            *self.last_exit.lock() = Some(Box::new(reason.clone()));
         }
         *present = Some(Arc::clone(control));
         let mut incarnation = 0;
@@ -241,8 +268,7 @@ impl<A: Actor<Context = Context<A>>> SlotAttendant<A> {
     pub(crate) fn new(
         slot: Arc<Slot<A>>,
         birth: Birth,
-        addr: Addr<A>,
-        inbox: Arc<Inbox<A>>,
+        running: Running<A>,
         notice: Option<ExitNotice>,
     ) -> Self {
         let Birth {
@@ -254,12 +280,7 @@ impl<A: Actor<Context = Context<A>>> SlotAttendant<A> {
         Self {
             slot,
             incarnation,
-            running: Some(Running {
-                addr,
-                inbox,
-                incarnation,
-                control: Arc::clone(&control),
-            }),
+            running: Some(running),
             control,
             started: Some(started),
             notice,

@@ -9,7 +9,7 @@ use std::{
 };
 
 use actix_otp::{Intensity, Strategy, SupervisorSpec};
-use support::{Journal, Panic, Worker, crash, paused, settle};
+use support::{Journal, Panic, Ping, Worker, crash, paused, settle};
 use tracing::{
     Event, Level, Metadata, Subscriber,
     field::{Field, Visit},
@@ -19,12 +19,26 @@ use tracing::{
 /// Collects this crate's `tracing` events as `LEVEL message field=value ..`.
 struct Collector(Arc<Mutex<Vec<String>>>);
 
+struct Fields(String);
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        let _ = match field.name() {
+            "message" => write!(self.0, " {value:?}"),
+            name => write!(self.0, " {name}={value:?}"),
+        };
+    }
+}
+
 impl Subscriber for Collector {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.target().starts_with("actix_otp")
     }
 
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+    fn new_span(&self, span: &span::Attributes<'_>) -> span::Id {
+        let mut fields = Fields(format!("span {}", span.metadata().name()));
+        span.record(&mut fields);
+        self.0.lock().expect("collector").push(fields.0);
         span::Id::from_u64(1)
     }
 
@@ -33,15 +47,6 @@ impl Subscriber for Collector {
     fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        struct Fields(String);
-        impl Visit for Fields {
-            fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-                let _ = match field.name() {
-                    "message" => write!(self.0, " {value:?}"),
-                    name => write!(self.0, " {name}={value:?}"),
-                };
-            }
-        }
         let mut fields = Fields(event.metadata().level().to_string());
         event.record(&mut fields);
         self.0.lock().expect("collector").push(fields.0);
@@ -94,4 +99,31 @@ fn starts_are_debug_events_and_abnormal_exits_warnings() {
             "{line}"
         );
     }
+}
+
+#[test]
+fn a_child_that_traces_its_messages_has_a_span_for_each() {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let collector = Collector(Arc::clone(&lines));
+    tracing::subscriber::with_default(collector, || {
+        paused(async {
+            let quiet = Worker::spec("quiet", &Journal::default());
+            let traced = Worker::spec("traced", &Journal::default()).trace_messages();
+            let (first, second) = (quiet.child_ref(), traced.child_ref());
+            let tree = SupervisorSpec::new(Strategy::OneForOne);
+            let root = tree.child(quiet).child(traced).start("root").await;
+            let root = root.expect("it starts");
+            first.call(Ping).await.expect("it serves");
+            second.call(Ping).await.expect("it serves");
+            root.shutdown().await;
+        });
+    });
+    let lines = lines.lock().expect("collector");
+    let spans: Vec<_> = lines
+        .iter()
+        .filter(|line| line.starts_with("span"))
+        .collect();
+    let expected =
+        "span message child=\"traced\" incarnation=1 message_type=\"tracing::support::Ping\"";
+    assert_eq!(spans, [expected]);
 }

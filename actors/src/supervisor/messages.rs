@@ -11,6 +11,7 @@ use super::{
 use crate::{
     child_ref::{CallError, ChildRef},
     child_spec::{ChildKind, ChildSpec, ChildSpecInfo},
+    stats::ChildStats,
     view::View,
 };
 
@@ -133,6 +134,8 @@ pub struct SupervisionTree {
     pub state: ChildState,
     /// The Rust type of the actor.
     pub actor: &'static str,
+    /// How it is doing.
+    pub stats: ChildStats,
     /// How many children it has; a dynamic supervisor counts those too that it does not list.
     pub child_count: usize,
     /// Its children in start order; none for a worker, and only those with a spec for a dynamic supervisor.
@@ -145,6 +148,7 @@ impl SupervisionTree {
         id: Arc<str>,
         state: ChildState,
         actor: &'static str,
+        stats: ChildStats,
         view: Option<&Arc<dyn View>>,
     ) -> Self {
         let alive = matches!(
@@ -158,6 +162,7 @@ impl SupervisionTree {
             id,
             state,
             actor,
+            stats,
             child_count,
             children,
         }
@@ -168,10 +173,11 @@ impl SupervisionTree {
         let short = short.rsplit("::").next().unwrap_or(short);
         write!(
             f,
-            "{:indent$}{} ({short}): {}",
+            "{:indent$}{} ({short}): {}{}",
             "",
             self.id,
             self.state,
+            self.stats,
             indent = depth * 2
         )?;
         if self.child_count > self.children.len() {

@@ -22,6 +22,7 @@ mod shutdown;
 mod significant;
 mod specs;
 mod start;
+mod stats;
 mod strategy;
 mod telemetry;
 mod threads;

@@ -421,7 +421,7 @@ fn the_tree_is_answered_at_once_while_a_child_takes_its_time_to_stop() {
         assert_eq!(
             tree.to_string(),
             "root (Supervisor): running, incarnation 1\n  \
-             inner (Supervisor): running, incarnation 1\n    \
+             inner (Supervisor): running, incarnation 1, 1 waiting\n    \
              refuses (Worker): running, incarnation 1\n    \
              obeys (Worker): stopped\n"
         );
