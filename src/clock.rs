@@ -56,7 +56,8 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
 #[derive(Clone, Debug)]
 pub struct SystemClock {
     origin: Instant,
-    timers: Handle,
+    /// `None` where each timer belongs to the runtime in which it is made.
+    timers: Option<Handle>,
     /// Keeps the runtime of the timers alive.
     background: Option<Background>,
 }
@@ -66,9 +67,8 @@ impl SystemClock {
     #[must_use]
     pub fn new(timers: Handle) -> Self {
         Self {
-            origin: Instant::now(),
-            timers,
-            background: None,
+            timers: Some(timers),
+            ..Self::default()
         }
     }
 
@@ -81,6 +81,18 @@ impl SystemClock {
     }
 }
 
+impl Default for SystemClock {
+    /// A clock whose timers live in the runtime in which [`sleep`](Clock::sleep) is called, and only there may it be called; its
+    /// time starts at zero now.
+    fn default() -> Self {
+        Self {
+            origin: Instant::now(),
+            timers: None,
+            background: None,
+        }
+    }
+}
+
 impl Clock for SystemClock {
     fn now(&self) -> Duration {
         self.origin.elapsed()
@@ -88,7 +100,7 @@ impl Clock for SystemClock {
 
     fn sleep(&self, duration: Duration) -> Sleep {
         // A timer belongs to the runtime that is entered while it is made, wherever it is polled later.
-        let _entered = self.timers.enter();
+        let _entered = self.timers.as_ref().map(Handle::enter);
         let sleep = tokio::time::sleep(duration);
         match self.background.clone() {
             None => Box::pin(sleep),

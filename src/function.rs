@@ -77,6 +77,11 @@ pub trait Function: Send + Sync {
         true
     }
 
+    /// How many arguments of a call the function takes; `None` where it takes any number, or does not say. Typed functions say it.
+    fn arity(&self) -> Option<usize> {
+        None
+    }
+
     /// Whether the function can take these arguments, asked before a call that is acknowledged or waits for a place. `names`
     /// are those of [`Call::with_arg_names`]. Typed functions try to read them; true unless overridden.
     ///

@@ -78,7 +78,7 @@ use self::{
     table::{Few, Subject, Table},
 };
 use crate::{
-    clock::Clock,
+    clock::{Clock, SystemClock},
     model::Request,
     telemetry::{Family, RateLimiterEvent, Telemetry},
 };
@@ -99,6 +99,27 @@ struct Shared {
     judge: OnceLock<Box<JudgeLimit>>,
     /// Held while the rules change, and during a sweep, which must not judge by rules that are no longer in force.
     changing: Mutex<()>,
+}
+
+impl Default for RateLimiter {
+    /// A limiter by the system's time, without an engine.
+    ///
+    /// Idle keys are forgotten when somebody calls [`sweep`](Self::sweep), or runs a [`RateLimiterActor`].
+    ///
+    /// ```
+    /// use gen_api::{model::Request, rate_limiter::{LimitKey, RateLimit, RateLimiter}};
+    ///
+    /// let limiter = RateLimiter::default();
+    /// limiter.add_global_limit(RateLimit::new(LimitKey::UserId, 2, 60_000))?;
+    /// let request = Request::new("r-1", "shop", "order").with_user_id("ann");
+    /// assert!(limiter.check(&request).is_ok());
+    /// assert!(limiter.check(&request).is_ok());
+    /// assert!(limiter.check(&request).is_err());
+    /// # Ok::<(), gen_api::rate_limiter::InvalidLimit>(())
+    /// ```
+    fn default() -> Self {
+        Self::new(Arc::new(SystemClock::default()))
+    }
 }
 
 impl RateLimiter {

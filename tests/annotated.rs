@@ -434,3 +434,32 @@ fn versions_of_a_function_live_side_by_side() {
     assert_eq!(latest.expect("a response").result, json!(2));
     api.block_on(api.stop());
 }
+
+#[gen_api::function(service = SERVICE, limit(user_id, 2, per_minute), limit("room", 1, per_second))]
+async fn limited(room: u64) -> Result<(), FunctionError> {
+    let _ = room;
+    Ok(())
+}
+
+#[test]
+fn a_limit_of_the_annotation_holds_from_the_start() {
+    let api = GenApi::builder().function(limited::api());
+    let api = api.start_blocking().expect("it starts");
+    let limits = api.rate_limiter().config().api_limits;
+    let limit = |key: &str, most, window_ms| {
+        let limit = RateLimit::new(LimitKey::from(key), most, window_ms);
+        gen_api::rate_limiter::ApiLimit::new(SERVICE, "limited", limit)
+    };
+    assert_eq!(
+        limits,
+        [limit("user_id", 2, 60_000), limit("room", 1, 1_000)]
+    );
+    let error = GenApi::builder()
+        .function(limited::api().limit("rom", 1, std::time::Duration::from_secs(1)))
+        .start_blocking()
+        .expect_err("a slip");
+    assert_eq!(
+        error.to_string(),
+        "a rate limit is not valid: api_limits[2].key must be an argument, but svc/limited declares no `rom`"
+    );
+}

@@ -97,6 +97,7 @@ fn body(
     let arguments = parameters.iter().filter_map(Parameter::argument);
     let arguments = arguments.map(|argument: &Argument| argument.declaration(&krate));
     let config = options.config();
+    let limits = options.limits();
     let constructor = kind.constructor();
     quote! {
         #(#assertions)*
@@ -109,6 +110,7 @@ fn body(
                 #(#arguments)*
                 #config,
         )
+        #limits
     }
 }
 

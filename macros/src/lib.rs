@@ -51,6 +51,7 @@ use proc_macro::TokenStream;
 /// | `async`, `stream`, `no_response` | how it answers; a stream comes from a `StreamHandle` parameter, else from the `Stream` it returns | in one response |
 /// | `blocking` | it is no `async fn`: it runs off the async threads | it is an `async fn` |
 /// | `permission(any_authenticated)`, `permission(arg = "user_id")`, `permission(roles = ["admin"])`, `permission(callback = ("Auth", "may_call"))` | who may call | everybody |
+/// | `limit(user_id, 10, per_minute)` | how often one value of a request field or an argument may call; may be repeated; `per_second`, `per_minute`, `per_hour`, `per_day`, other windows with `NAME::api().limit(..)` | without limits |
 /// | `retry = 3`, `retry(same_node = 3)`, `retry(all_nodes = 3)` | how often a failed call is tried again | not at all |
 /// | `before_execute = ("Audit", "before")`, `after_execute = (..)`, `hook_timeout_ms = 1_000` | hooks | none, 5 000 ms |
 /// | `disabled` | it is stored switched off | it is on |

@@ -3,15 +3,17 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{
-    Error, Expr, ExprArray, Lit, LitStr, Path, Result,
+    Error, Expr, ExprArray, Ident, Lit, LitStr, Path, Result, Token,
+    ext::IdentExt,
     meta::{self, ParseNestedMeta},
+    parenthesized,
     parse::Parser,
 };
 
 use crate::once::{Once, name_of};
 
 const KNOWN: &str = "`service`, `request_type`, `version`, `module`, `timeout_ms`, `no_timeout`, `async`, `stream`, \
-    `no_response`, `blocking`, `permission(..)`, `retry`, `before_execute`, `after_execute`, `hook_timeout_ms`, \
+    `no_response`, `blocking`, `permission(..)`, `limit(..)`, `retry`, `before_execute`, `after_execute`, `hook_timeout_ms`, \
     `disabled`, `crate`";
 
 #[derive(Default)]
@@ -30,6 +32,7 @@ pub(crate) struct Options {
     after_execute: Once<Callback>,
     hook_timeout_ms: Once<Expr>,
     disabled: Once<()>,
+    limits: Vec<Limit>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -55,6 +58,13 @@ enum Retry {
     Times(Expr),
     SameNode(Expr),
     AllNodes(Expr),
+}
+
+/// How often the function may be called for one value of a key.
+struct Limit {
+    key: LitStr,
+    max_requests: Expr,
+    window_seconds: u64,
 }
 
 /// A registered function by module and name.
@@ -137,6 +147,19 @@ impl Options {
         quote!(#version #timeout #response #permission #retry #before #after #hook_timeout #disabled)
     }
 
+    /// The calls on the function that the options stand for.
+    pub(crate) fn limits(&self) -> TokenStream {
+        let limits = self.limits.iter().map(|limit| {
+            let Limit {
+                key,
+                max_requests,
+                window_seconds,
+            } = limit;
+            quote!(.limit(#key, #max_requests, ::core::time::Duration::from_secs(#window_seconds)))
+        });
+        quote!(#(#limits)*)
+    }
+
     fn read(&mut self, meta: &ParseNestedMeta<'_>) -> Result<()> {
         match name_of(meta).as_str() {
             "service" => self.service.read(meta),
@@ -161,6 +184,10 @@ impl Options {
             "permission" => {
                 let permission = Permission::read(meta)?;
                 self.permission.set(meta, permission)
+            }
+            "limit" => {
+                self.limits.push(Limit::read(meta)?);
+                Ok(())
             }
             "retry" => {
                 let retry = Retry::read(meta)?;
@@ -214,6 +241,47 @@ impl Permission {
             found.set(&mode, permission)
         })?;
         found.into_value().ok_or_else(|| meta.error(FORMS))
+    }
+}
+
+impl Limit {
+    fn read(meta: &ParseNestedMeta<'_>) -> Result<Self> {
+        const FORM: &str = "expected `limit(user_id, 10, per_minute)`: a field of the request or an argument, how many calls, \
+            and `per_second`, `per_minute`, `per_hour` or `per_day`";
+        let content;
+        parenthesized!(content in meta.input);
+        let key = if content.peek(LitStr) {
+            content.parse()?
+        } else {
+            let key = content.call(Ident::parse_any)?;
+            LitStr::new(&key.unraw().to_string(), key.span())
+        };
+        content.parse::<Token![,]>()?;
+        let max_requests: Expr = content.parse()?;
+        in_range(
+            &max_requests,
+            1,
+            u32::MAX.into(),
+            "a limit lets 1 call or more pass",
+        )?;
+        content.parse::<Token![,]>()?;
+        let window: Ident = content.parse()?;
+        let window_seconds = match window.to_string().as_str() {
+            "per_second" => 1,
+            "per_minute" => 60,
+            "per_hour" => 3_600,
+            "per_day" => 86_400,
+            _ => return Err(Error::new_spanned(window, FORM)),
+        };
+        if content.is_empty() {
+            Ok(Self {
+                key,
+                max_requests,
+                window_seconds,
+            })
+        } else {
+            Err(content.error(FORM))
+        }
     }
 }
 

@@ -22,7 +22,9 @@ use crate::{
     lifecycle::Lifecycle,
     model::{FunConfig, InvalidConfig, Mfa},
     node::{NoTransport, NodeClient, NodeResolver, NodeSelector, ResolveNodes, SelectNode},
-    rate_limiter::{self, InvalidLimit, RateLimiter, RateLimiterActor},
+    rate_limiter::{
+        self, ApiLimit, InvalidLimit, LimitKey, RateLimit, RateLimiter, RateLimiterActor,
+    },
     relay::{self, Relay, RelayTable},
     settings::{InvalidSettings, Settings},
     stream::LiveStreams,
@@ -48,6 +50,7 @@ pub struct GenApiBuilder {
     node_client: Option<SharedClient>,
     node_selectors: Vec<NamedSelector>,
     relay_services: Vec<String>,
+    strict_configs: bool,
 }
 
 /// The transport, without a `Debug` form of its own.
@@ -127,6 +130,14 @@ impl GenApiBuilder {
         self
     }
 
+    /// Refuses to start where a config names a function that this process does not have, or that takes another number of
+    /// arguments: its own function, a hook, its permission callback or its resolver. Otherwise the start warns of it, since
+    /// the config may be meant for later.
+    pub fn strict_configs(mut self) -> Self {
+        self.strict_configs = true;
+        self
+    }
+
     /// The clock for timeouts; the default is the real one. For tests.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = Some(clock);
@@ -156,6 +167,7 @@ impl GenApiBuilder {
             node_client,
             node_selectors,
             relay_services,
+            strict_configs,
         } = self;
         settings.validate()?;
         for service in relay_services {
@@ -165,7 +177,9 @@ impl GenApiBuilder {
             })?;
             configs.extend(offered);
         }
-        for function in api_functions {
+        let mut rate_limits = settings.rate_limiter.clone();
+        for mut function in api_functions {
+            let limits = function.take_limits();
             let name = function.display_name();
             let (registered, config) =
                 function
@@ -175,6 +189,14 @@ impl GenApiBuilder {
                         reason: invalid.into(),
                     })?;
             functions = registered;
+            rate_limits
+                .api_limits
+                .extend(limits.into_iter().map(|limit| {
+                    let window_ms = u64::try_from(limit.window.as_millis()).unwrap_or(u64::MAX);
+                    let key = LimitKey::from(&*limit.key);
+                    let limit = RateLimit::new(key, limit.max_requests, window_ms);
+                    ApiLimit::new(&*config.service, &*config.request_type, limit)
+                }));
             configs.push(config);
         }
         let pool = ArbiterPool::new(settings.engine.thread_count())?;
@@ -189,11 +211,18 @@ impl GenApiBuilder {
         let itself = WeakGenApi::default();
         let functions = relay::register(functions, relay.clone()).state(itself.clone());
         functions.check()?;
-        let rate_limiter = RateLimiter::with_telemetry(
-            Arc::clone(&clock),
-            settings.rate_limiter.clone(),
-            telemetry.clone(),
-        )?;
+        for config in &configs {
+            let Some(reason) = config_checks::uncallable(config, &functions) else {
+                continue;
+            };
+            let name = format!("{}/{}", config.service, config.request_type);
+            if strict_configs {
+                return Err(StartApiError::Uncallable { name, reason });
+            }
+            tracing::warn!(config = name, reason, "a config cannot be called as it is");
+        }
+        let rate_limiter =
+            RateLimiter::with_telemetry(Arc::clone(&clock), rate_limits, telemetry.clone())?;
         let worker_pools = WorkerPools::new(
             settings.async_pool,
             settings.stream_pool,
@@ -511,9 +540,9 @@ pub enum StartApiError {
     /// The functions contradict each other, or lack a shared state.
     #[error(transparent)]
     Functions(#[from] FunctionsError),
-    /// A rate limit of the settings is not valid, or counts by an argument that the config of its API declares as a list or a
+    /// A rate limit of the settings or of a function is not valid, or counts by an argument that the config of its API declares as a list or a
     /// map, or not at all: it would limit nothing.
-    #[error("a rate limit of the settings is not valid: {0}")]
+    #[error("a rate limit is not valid: {0}")]
     RateLimit(#[from] InvalidLimit),
     /// A service of the settings cannot be pulled.
     #[error("a service of the settings cannot be pulled: {0}")]
@@ -525,6 +554,15 @@ pub enum StartApiError {
         name: String,
         /// Why.
         reason: AddError,
+    },
+    /// One of the first configs names a function that cannot be called
+    /// ([`strict_configs`](GenApiBuilder::strict_configs)).
+    #[error("the config `{name}` cannot be called: {reason}")]
+    Uncallable {
+        /// Its service and request type.
+        name: String,
+        /// Which function, and why.
+        reason: String,
     },
     /// Two of the first configs answer the same requests.
     #[error("there are two configs `{name}` of version {}", version.as_deref().unwrap_or("none"))]

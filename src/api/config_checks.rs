@@ -3,9 +3,59 @@
 use std::sync::Arc;
 
 use crate::{
-    admission::LineBudget, clock::Clock, log_text::printed, model::FunConfig,
+    admission::LineBudget,
+    arguments::Limits,
+    clock::Clock,
+    function::Functions,
+    log_text::printed,
+    model::{FunConfig, Mfa, Nodes},
     rate_limiter::RateLimiter,
 };
+
+/// The first function that `config` names and this process cannot call: it is not registered, or takes another number of
+/// arguments. What runs on other nodes is not known here.
+pub(super) fn uncallable(config: &FunConfig, functions: &Functions) -> Option<String> {
+    let runs_here = matches!(config.nodes, Nodes::Local);
+    let sent = config.argument_plan(&Limits::default()).names();
+    let sent = sent.map_or(0, |names| names.len());
+    let resolver = match &config.nodes {
+        Nodes::Resolver(resolver) => Some(resolver),
+        Nodes::Local | Nodes::List(_) => None,
+    };
+    let fault = |role: &str, function: &Mfa, given: usize, may_follow: bool| {
+        let Some(registered) = functions.get(&function.module, &function.function) else {
+            return Some(format!("{role} {function} is not registered"));
+        };
+        let given = given + function.args.len();
+        let most = given + usize::from(may_follow);
+        let takes = registered
+            .arity()
+            .filter(|takes| !(given..=most).contains(takes))?;
+        Some(format!(
+            "{role} {function} has arity {takes}, but is called with {given}"
+        ))
+    };
+    let named = [
+        (
+            "its function",
+            runs_here.then_some(&config.mfa),
+            sent,
+            config.request_info,
+        ),
+        ("its resolver", resolver, 0, false),
+        (
+            "its permission callback",
+            config.permission_callback.as_ref().filter(|_| runs_here),
+            1,
+            false,
+        ),
+        ("its before hook", config.before_execute.as_ref(), 2, false),
+        ("its after hook", config.after_execute.as_ref(), 3, false),
+    ];
+    named
+        .into_iter()
+        .find_map(|(role, function, given, may_follow)| fault(role, function?, given, may_follow))
+}
 
 /// Warns of configs under which a limit counts nothing; they come as they like, from services too.
 pub(super) fn contradictions(

@@ -1,6 +1,6 @@
 //! A function together with its config.
 
-use std::fmt;
+use std::{fmt, mem, time::Duration};
 
 use super::{
     handler::{BlockingHandler, Handler, StreamingHandler},
@@ -35,7 +35,15 @@ pub struct ApiFunction {
     module: String,
     name: String,
     config: FunConfigBuilder,
+    limits: Vec<FunctionLimit>,
     register: Register,
+}
+
+/// A rate limit that a function brings with it.
+pub(crate) struct FunctionLimit {
+    pub(crate) key: String,
+    pub(crate) max_requests: u32,
+    pub(crate) window: Duration,
 }
 
 /// Adds the handler to a registry, under a module and a name.
@@ -102,6 +110,43 @@ impl ApiFunction {
         self
     }
 
+    /// Limits how often it may be called: within any `window`, `max_requests` times for one value of `key` (`user_id`,
+    /// `device_id`, `ip_address` or an argument). Several limits hold together.
+    ///
+    /// The engine adds it to those of its settings when it starts; it is listed, changed and removed like them, by
+    /// [`RateLimiter::update_config`](crate::rate_limiter::RateLimiter::update_config). Service nodes limit nothing: there the
+    /// gateway does.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use gen_api::prelude::*;
+    ///
+    /// #[gen_api::function(service = "mail")]
+    /// async fn send(to: String) -> Result<String, FunctionError> {
+    ///     Ok(format!("sent to {to}"))
+    /// }
+    ///
+    /// let send = send::api().limit("to", 1, Duration::from_secs(60));
+    /// let api = GenApi::builder().function(send).start_blocking()?;
+    /// let ask = || api.execute(Request::new("r", "mail", "send").with_arg("to", "ann"));
+    /// assert_eq!(api.block_on(ask()).response.and_then(|response| response.error), None);
+    /// let refused = api.block_on(ask()).response.and_then(|response| response.error);
+    /// assert_eq!(refused.as_deref(), Some("Rate limit exceeded. Please retry after 60 seconds."));
+    /// # Ok::<(), gen_api::StartApiError>(())
+    /// ```
+    pub fn limit(mut self, key: impl Into<String>, max_requests: u32, window: Duration) -> Self {
+        self.limits.push(FunctionLimit {
+            key: key.into(),
+            max_requests,
+            window,
+        });
+        self
+    }
+
+    pub(crate) fn take_limits(&mut self) -> Vec<FunctionLimit> {
+        mem::take(&mut self.limits)
+    }
+
     /// The registry with this function, and its config.
     ///
     /// # Errors
@@ -117,6 +162,7 @@ impl ApiFunction {
             name,
             config,
             register,
+            limits: _,
         } = self;
         let config = config.build_within(limits)?;
         Ok((register(functions, &module, &name), config))
@@ -137,6 +183,7 @@ impl ApiFunction {
             config: config.call(&module, &name),
             module,
             name,
+            limits: Vec::new(),
             register: Box::new(register),
         }
     }

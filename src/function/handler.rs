@@ -3,7 +3,7 @@
 use std::{fmt, future::Future, marker::PhantomData, sync::Arc};
 
 use futures_core::{Stream, future::BoxFuture};
-use futures_util::{FutureExt, StreamExt, future};
+use futures_util::{FutureExt, StreamExt, TryFutureExt, future};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -242,11 +242,19 @@ struct TypedFunction<H, Params> {
 
 impl<H: Callable<Params>, Params: 'static> Function for TypedFunction<H, Params> {
     fn call(&self, call: Call) -> BoxFuture<'static, Result<Outcome, FunctionError>> {
-        (self.run)(&self.typed, call)
+        let Some(stream) = call.stream.clone() else {
+            return (self.run)(&self.typed, call);
+        };
+        let answer = (self.run)(&self.typed, call);
+        answer.map_ok(|outcome| stream.returned(outcome)).boxed()
     }
 
     fn needs_info(&self) -> bool {
         H::NEEDS_INFO
+    }
+
+    fn arity(&self) -> Option<usize> {
+        Some(H::ARITY)
     }
 
     fn check(&self, args: &[Value], names: Option<&[String]>) -> Result<(), FunctionError> {

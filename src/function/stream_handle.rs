@@ -23,7 +23,11 @@ use serde_json::Value;
 use thiserror::Error;
 use tokio::sync::{Notify, Semaphore, TryAcquireError};
 
-use super::{error::FunctionError, finite, outcome::no_json};
+use super::{
+    error::FunctionError,
+    finite,
+    outcome::{Outcome, no_json},
+};
 use crate::model::{Chunk, DEFAULT_BUFFER_BYTES, StreamBuffer};
 
 /// Makes a stream with room for `capacity` unread results (at least one), and for a megabyte of them.
@@ -57,7 +61,11 @@ pub(crate) fn stream_within(buffer: StreamBuffer) -> (StreamHandle, StreamEvents
 ///
 /// A function takes it as a parameter (SPEC section 7). Clones feed the same stream; the first terminal event of any of
 /// them ends it, and every send after that fails at once. Sending waits while the receiver is slow, so memory stays
-/// bounded: unread results take up a place each, and large ones several. When the last clone is dropped without a terminal event, the stream ends with an error.
+/// bounded: unread results take up a place each, and large ones several.
+///
+/// A function that returns `Ok` without a terminal event completes its stream, with what it returned as the last result. A clone
+/// that it has given to a task keeps the stream open; when that is dropped without a terminal event, the stream ends with an
+/// error.
 ///
 /// ```
 /// use gen_api::function::{StreamClosed, StreamHandle};
@@ -152,6 +160,27 @@ impl StreamHandle {
     #[must_use]
     pub fn id(&self) -> StreamId {
         self.shared.id
+    }
+
+    /// Ends the stream of a function that has returned without an error and has not ended it: with what it answered, if it did.
+    ///
+    /// A clone that the function has left somewhere keeps the stream open.
+    pub(super) fn returned(self, outcome: Outcome) -> Outcome {
+        let state = self.shared.state.lock();
+        let is_last = state.producers == 1 && state.open;
+        drop(state);
+        // Nobody else can send any more; that the receiver is gone meanwhile is no fault.
+        match outcome {
+            Outcome::Unit if is_last => {
+                let _ = self.shared.end(StreamEvent::Complete);
+                Outcome::Unit
+            }
+            Outcome::Value(answer) if is_last => {
+                let _ = self.shared.end(StreamEvent::Last(answer));
+                Outcome::Unit
+            }
+            other => other,
+        }
     }
 
     fn to_json(&self, result: impl Serialize) -> Result<Value, StreamClosed> {

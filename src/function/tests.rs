@@ -513,7 +513,7 @@ fn a_stream_parameter_outside_of_a_stream_is_an_error() {
     let (handle, mut events) = stream_channel(1);
     let outcome = answer(&functions, call(json!([])).with_stream(handle));
     assert!(matches!(outcome, Ok(Outcome::Unit)));
-    assert_eq!(events.next().now_or_never(), Some(StreamEvent::Vanished));
+    assert_eq!(events.next().now_or_never(), Some(StreamEvent::Complete));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use gen_api::{
     clock::ManualClock,
     config::{AddError, AllowedFunction, Allowlist, FailedFilter, FailedSource, LookupError},
     function::Functions,
+    model::FunConfigBuilder,
 };
 
 use crate::fixture::{config, echo, request, start};
@@ -175,4 +176,59 @@ async fn two_configs_of_one_key_do_not_start() {
     let error = builder.functions(functions).start().await.expect_err("two");
     let text = "there are two configs `svc/echo` of version none";
     assert_eq!(error.to_string(), text);
+}
+
+#[tokio::test]
+async fn a_strict_start_refuses_configs_that_cannot_be_called() {
+    let base = || config("echo", "echo").arg("value", ArgType::String);
+    let faults = [
+        (
+            base().call("T", "eco"),
+            "its function T.eco is not registered",
+        ),
+        (
+            base().arg("other", ArgType::Num),
+            "its function T.echo has arity 1, but is called with 2",
+        ),
+        (
+            base().before_execute(("T", "none")),
+            "its before hook T.none is not registered",
+        ),
+        (
+            base().after_execute(("T", "echo")),
+            "its after hook T.echo has arity 1, but is called with 3",
+        ),
+        (
+            base().permission_callback(("T", "two")),
+            "its permission callback T.two has arity 2, but is called with 1",
+        ),
+        (
+            base().resolver(("T", "none")),
+            "its resolver T.none is not registered",
+        ),
+    ];
+    let start = async |config: FunConfigBuilder, is_strict| {
+        let functions = Functions::new().register("T", "echo", echo).register(
+            "T",
+            "two",
+            async |_: bool, _: bool| Ok::<_, std::convert::Infallible>(()),
+        );
+        let builder = GenApi::builder()
+            .functions(functions)
+            .settings(Settings::default().with_threads(1))
+            .config(config.build().expect("a valid config"));
+        let builder = if is_strict {
+            builder.strict_configs()
+        } else {
+            builder
+        };
+        builder.start().await
+    };
+    for (config, reason) in faults {
+        let error = start(config.clone(), true).await.expect_err(reason);
+        let text = format!("the config `svc/echo` cannot be called: {reason}");
+        assert_eq!(error.to_string(), text);
+        assert!(start(config, false).await.is_ok(), "{reason}");
+    }
+    assert!(start(base(), true).await.is_ok());
 }

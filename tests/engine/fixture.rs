@@ -65,8 +65,8 @@ pub(crate) async fn countdown(
 }
 
 pub(crate) async fn start_streams() -> GenApi {
-    async fn vanish(_stream: StreamHandle) -> Result<(), Infallible> {
-        Ok(())
+    async fn just_return(stream: StreamHandle) -> Result<(), FunctionError> {
+        Ok(stream.send_result(1).await?)
     }
     async fn idle(stream: StreamHandle) -> Result<(), FunctionError> {
         stream.closed().await;
@@ -75,7 +75,8 @@ pub(crate) async fn start_streams() -> GenApi {
     let functions = Functions::new()
         .register("T", "count_to", count_to)
         .register_stream("T", "countdown", countdown)
-        .register("T", "vanish", vanish)
+        .register_raw("T", "vanish", |_| async { Ok("answer".into()) })
+        .register("T", "just_return", just_return)
         .register("T", "idle", idle);
     start(
         functions,
@@ -87,6 +88,7 @@ pub(crate) async fn start_streams() -> GenApi {
                 .arg("n", ArgType::Num)
                 .stream(),
             config("vanish", "vanish").stream(),
+            config("just_return", "just_return").stream(),
             config("idle", "idle").stream(),
         ],
     )

@@ -129,7 +129,7 @@ async fn a_limit_by_an_argument_without_a_single_value_does_not_start() {
         let mut limits = RateLimitConfig::default();
         limits.api_limits = on_op(key).api_limits.unwrap_or_default();
         let error = start(limits).await.expect_err("no limit");
-        let text = format!("a rate limit of the settings is not valid: api_limits[0].key {reason}");
+        let text = format!("a rate limit is not valid: api_limits[0].key {reason}");
         assert_eq!(error.to_string(), text);
     }
 }

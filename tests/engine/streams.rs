@@ -79,13 +79,7 @@ async fn the_functions_answer_is_the_first_chunk_and_a_late_one_follows_what_was
     );
     assert_eq!(
         results("late").await,
-        [
-            json!("init"),
-            json!("one"),
-            json!("two"),
-            json!("answer"),
-            json!(null)
-        ]
+        [json!("init"), json!("one"), json!("two"), json!("answer")]
     );
     api.stop().await;
 }
@@ -188,7 +182,21 @@ async fn a_producer_that_vanishes_ends_its_stream_with_an_error() {
     let responses = api.execute(request("r", "vanish")).await.collect().await;
     assert_eq!(
         responses[1..],
-        [Response::error("r", "Internal Server Error")]
+        [
+            Response::stream_chunk("r", "answer"),
+            Response::error("r", "Internal Server Error")
+        ]
+    );
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn a_function_that_returns_without_completing_its_stream_completes_it() {
+    let api = start_streams().await;
+    let reply = api.execute(request("r", "just_return")).await;
+    assert_eq!(
+        reply.collect().await[1..],
+        [Response::stream_chunk("r", 1), Response::stream_end("r")]
     );
     api.stop().await;
 }

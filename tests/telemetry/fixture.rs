@@ -84,13 +84,10 @@ pub(crate) async fn stream_engine() -> GenApi {
         stream.send_result(1).await.map_err(FunctionError::failed)?;
         pending().await
     }
-    async fn vanishes(_: StreamHandle) -> Result<(), Infallible> {
-        Ok(())
-    }
     let functions = Functions::new()
         .register_stream("T", "numbers", numbers)
         .register("T", "waits", waits)
-        .register("T", "vanishes", vanishes);
+        .register_raw("T", "vanishes", |_| async { Ok(1.into()) });
     let configs = ["numbers", "waits", "vanishes"].map(|name| config(name).stream());
     start(engine(functions, configs)).await
 }

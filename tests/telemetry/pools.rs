@@ -65,7 +65,7 @@ async fn a_pool_that_is_watched_tells_of_its_tasks_and_its_circuit() {
 #[tokio::test]
 async fn async_and_stream_calls_are_told_as_tasks_of_their_pools() {
     let api = stream_engine().await;
-    let later = FunConfig::builder("svc", "later").call("T", "vanishes");
+    let later = FunConfig::builder("svc", "later").call("T", "waits");
     let later = later.local().asynchronous().build().expect("valid");
     api.config_db().add(later).await.expect("it is valid");
     let mut heard = hear(api.telemetry(), Family::WorkerPool, |event| match event {

@@ -32,7 +32,7 @@ async fn a_stream_is_told_from_start_to_stop_before_its_reader_sees_the_end() {
     let _ = api.execute(request("vanishes")).await.collect().await;
     assert_eq!(
         all(&mut heard),
-        ["start svc/vanishes open 1", "stop failed chunks 0 open 0"]
+        ["start svc/vanishes open 1", "stop failed chunks 1 open 0"]
     );
     api.stop().await;
 }

@@ -199,6 +199,27 @@ fn a_producer_that_vanishes_is_seen_once_its_results_are_read() {
 }
 
 #[test]
+fn a_function_that_returns_ends_its_stream_unless_a_clone_of_the_handle_is_left() {
+    let (handle, mut events) = stream_channel(4);
+    assert!(matches!(handle.returned(Outcome::Unit), Outcome::Unit));
+    assert_eq!(poll(&mut events), Poll::Ready(StreamEvent::Complete));
+
+    let (handle, mut events) = stream_channel(4);
+    let answered = handle.returned(Outcome::Value(json!(7)));
+    assert!(matches!(answered, Outcome::Unit));
+    let last = StreamEvent::Last(json!(7));
+    assert_eq!(poll(&mut events), Poll::Ready(last));
+
+    let (handle, mut events) = stream_channel(4);
+    let left = handle.clone();
+    let answered = handle.returned(Outcome::Value(json!(7)));
+    assert!(matches!(answered, Outcome::Value(_)));
+    assert_eq!(poll(&mut events), Poll::Pending);
+    drop(left);
+    assert_eq!(poll(&mut events), Poll::Ready(StreamEvent::Vanished));
+}
+
+#[test]
 fn the_receiver_is_woken_by_a_result_by_the_end_and_by_the_last_handle() {
     #[derive(Default)]
     struct Count(AtomicUsize);
