@@ -340,7 +340,9 @@ impl Pipeline {
     /// The stages before anything is known of the caller's rights.
     fn admit(&self, request: &Request) -> Result<(Place<'_>, Arc<Route>), RequestError> {
         depth::check()?;
-        let place = self.lifecycle.enter(self.settings.engine.max_in_flight)?;
+        let place = self
+            .lifecycle
+            .enter(self.settings.engine.max_in_flight, depth::is_nested())?;
         let route = find_config::find_config(&self.configs, request)?;
         Ok((place, route))
     }

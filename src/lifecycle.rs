@@ -46,10 +46,16 @@ pub(crate) enum NoEntry {
 
 impl Lifecycle {
     /// Counts a request in, unless `max` are under way already; `None` for no limit.
-    pub(crate) fn enter(self: &Arc<Self>, max: Option<usize>) -> Result<Place<'_>, NoEntry> {
+    ///
+    /// One that is nested in a request under way is let in while it drains, so that what runs can end with its result.
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        max: Option<usize>,
+        is_nested: bool,
+    ) -> Result<Place<'_>, NoEntry> {
         let place = Place(self);
         let before = self.state.fetch_add(REQUEST, Ordering::Relaxed);
-        if before & DRAINING != 0 {
+        if before & DRAINING != 0 && !is_nested {
             return Err(NoEntry::Stopping);
         }
         match max {

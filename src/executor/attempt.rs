@@ -1,6 +1,7 @@
 //! Stage 6, the call itself: once, and again where the config asks for it (SPEC section 9).
 
 use std::{
+    future::poll_fn,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -11,7 +12,7 @@ use futures_util::{FutureExt, TryFutureExt, future};
 use serde_json::Value;
 use tokio::runtime::Handle;
 
-use super::target::Target;
+use super::{depth, target::Target};
 use crate::{
     call::{local, retry::Backoff},
     clock::{Clock, within},
@@ -230,13 +231,14 @@ impl Attempts {
             return match self.prepare(&route, input) {
                 Ok((function, call)) => {
                     let call = local::start(function, call, self.runtime.clone(), None);
-                    call.map_err(RequestError::from).boxed()
+                    let mut call = call.map_err(RequestError::from);
+                    poll_fn(move |cx| depth::within(|| call.poll_unpin(cx))).boxed()
                 }
                 Err(error) => future::ready(Err(error)).boxed(),
             };
         }
         let attempts = Arc::clone(self);
-        async move { attempts.run(&request_id, &route, input).await }.boxed()
+        async move { depth::counted(attempts.run(&request_id, &route, input)).await }.boxed()
     }
 }
 

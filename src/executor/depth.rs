@@ -20,11 +20,18 @@ thread_local! {
 /// Counts the request while it is polled.
 pub(super) async fn counted<T>(request: impl Future<Output = T>) -> T {
     let mut request = pin!(request);
-    poll_fn(|cx| {
-        let _level = Level::enter();
-        request.as_mut().poll(cx)
-    })
-    .await
+    poll_fn(|cx| within(|| request.as_mut().poll(cx))).await
+}
+
+/// Counts one poll of a request.
+pub(super) fn within<T>(poll: impl FnOnce() -> T) -> T {
+    let _level = Level::enter();
+    poll()
+}
+
+/// Whether the request that is polled on this thread was made by a function that is under way.
+pub(super) fn is_nested() -> bool {
+    DEPTH.get() > 1
 }
 
 /// Refuses a request that begins too deep.

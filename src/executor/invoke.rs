@@ -11,6 +11,7 @@ use super::{
     Pipeline,
     after::{self, AfterHook},
     attempt::{Input, Seat},
+    depth,
     reply::Reply,
 };
 use crate::{
@@ -117,7 +118,7 @@ impl Pipeline {
                 poll_fn(|cx| sink.poll_settled(cx)).await;
                 response
             };
-            let response = lifecycle.until_cut(called).await;
+            let response = lifecycle.until_cut(depth::counted(called)).await;
             sink.finish(response.unwrap_or_else(|| respond::unavailable(request_id)));
             drop(place);
         };
@@ -143,7 +144,7 @@ impl Pipeline {
                 ticket: Some(ticket),
             };
             let called = attempts.run_in_pool(&request_id, &route, input, seat);
-            let result = lifecycle.until_cut(called).await;
+            let result = lifecycle.until_cut(depth::counted(called)).await;
             if let Err(error) = result.unwrap_or(Err(RequestError::Stopping)) {
                 attempts
                     .failures
