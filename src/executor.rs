@@ -118,6 +118,7 @@ impl Pipeline {
             background,
             ..
         } = parts;
+        let blocking_pool = parts.worker_pools.blocking_pool.clone();
         Self {
             settings: parts.settings,
             configs: parts.configs,
@@ -141,6 +142,7 @@ impl Pipeline {
                 counters: Counters::new(),
                 telemetry: telemetry.clone(),
                 runtime: background.handle().clone(),
+                blocking_pool,
                 backoff: Backoff::default(),
                 selector: parts.selector,
                 client: parts.client,

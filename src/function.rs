@@ -48,6 +48,7 @@ mod tests;
 use futures_core::future::BoxFuture;
 use serde_json::Value;
 
+pub(crate) use self::blocking::WaitsForThread;
 pub(crate) use self::stream_handle::{StreamCloser, stream_within};
 pub use self::{
     api_function::ApiFunction,

@@ -57,7 +57,7 @@ pub(crate) enum RequestError {
     Node(NodeCallError),
     /// The call itself failed.
     #[error(transparent)]
-    Call(#[from] CallError),
+    Call(CallError),
     /// The call failed, and so did every retry.
     #[error("all {retries} retries failed, the last one: {last}")]
     RetriesExhausted {
@@ -86,6 +86,15 @@ impl From<NoEntry> for RequestError {
         match refused {
             NoEntry::Full => Self::Busy("as many requests are in flight as there may be".into()),
             NoEntry::Stopping => Self::Stopping,
+        }
+    }
+}
+
+impl From<CallError> for RequestError {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Busy(reason) => Self::Busy(reason),
+            error => Self::Call(error),
         }
     }
 }

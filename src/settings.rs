@@ -95,6 +95,9 @@ pub struct Settings {
     /// The pool of streams, and so how many may be open at a time; [`PoolSettings::STREAM`] by default.
     #[serde(deserialize_with = "worker_pool::settings::stream_pool")]
     pub stream_pool: PoolSettings,
+    /// The pool of the threads of blocking functions; [`PoolSettings::BLOCKING`] by default.
+    #[serde(deserialize_with = "worker_pool::settings::blocking_pool")]
+    pub blocking_pool: PoolSettings,
     /// The limits the rate limiter starts with.
     pub rate_limiter: RateLimitConfig,
     /// Which services' configs are pulled, and how often.
@@ -191,6 +194,13 @@ impl Settings {
         self
     }
 
+    /// Sets how many threads blocking functions may take at a time, and how many calls may wait for one.
+    #[must_use]
+    pub fn with_blocking_pool(mut self, blocking_pool: PoolSettings) -> Self {
+        self.blocking_pool = blocking_pool;
+        self
+    }
+
     /// Sets the functions that configs may name.
     #[must_use]
     pub fn with_function_allowlist(mut self, allowlist: Allowlist) -> Self {
@@ -214,6 +224,7 @@ impl Default for Settings {
             streams: StreamSettings::default(),
             async_pool: PoolSettings::ASYNC,
             stream_pool: PoolSettings::STREAM,
+            blocking_pool: PoolSettings::BLOCKING,
             rate_limiter: RateLimitConfig::default(),
             puller: PullerSettings::default(),
             receiver: ReceiverSettings::default(),

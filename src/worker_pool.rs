@@ -1,7 +1,7 @@
 //! Worker pools: how many calls may run at a time, how many may wait, and when none is let through for a while.
 //!
-//! There are two (SPEC section 14): one for async and none calls, and one in which every open stream holds a place. A
-//! [`WorkerPool`] decides at once about each task; who is accepted waits for a place in the order of arrival, holds it
+//! There are three (SPEC section 14): one for async and none calls, one in which every open stream holds a place, and one for
+//! the threads of blocking functions. A [`WorkerPool`] decides at once about each task; who is accepted waits for a place in the order of arrival, holds it
 //! while the task runs, and reports how it ended.
 //!
 //! ```
@@ -65,7 +65,7 @@ pub use self::{
 };
 use crate::clock::Clock;
 
-/// The two pools of an engine.
+/// The pools of an engine.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct WorkerPools {
@@ -73,14 +73,17 @@ pub struct WorkerPools {
     pub async_pool: WorkerPool,
     /// For open streams; its name is `stream`.
     pub stream_pool: WorkerPool,
+    /// For the threads of blocking functions, whatever the mode of the call; its name is `blocking`.
+    pub blocking_pool: WorkerPool,
 }
 
 impl WorkerPools {
-    /// Two empty pools, and who hears of what happens in them.
+    /// Empty pools, and who hears of what happens in them.
     #[must_use]
     pub fn new(
         async_settings: PoolSettings,
         stream_settings: PoolSettings,
+        blocking_settings: PoolSettings,
         clock: &Arc<dyn Clock>,
         observer: Option<Arc<dyn PoolObserver>>,
     ) -> Self {
@@ -94,15 +97,17 @@ impl WorkerPools {
         Self {
             async_pool: pool("async", async_settings),
             stream_pool: pool("stream", stream_settings),
+            blocking_pool: pool("blocking", blocking_settings),
         }
     }
 
-    /// What both pools do and have done.
+    /// What the pools do and have done.
     #[must_use]
     pub fn status(&self) -> PoolsStatus {
         PoolsStatus {
             async_pool: self.async_pool.status(),
             stream_pool: self.stream_pool.status(),
+            blocking_pool: self.blocking_pool.status(),
         }
     }
 }

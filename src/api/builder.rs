@@ -202,7 +202,12 @@ impl GenApiBuilder {
         let pool = ArbiterPool::new(settings.engine.thread_count())?;
         // Connections live here, and end with the engine's threads.
         let runtime = runtime_of(&pool).await?;
-        let background = Background::start(BLOCKING_THREADS)?;
+        let background = Background::start(
+            settings
+                .blocking_pool
+                .places
+                .saturating_add(OTHER_BLOCKING_THREADS),
+        )?;
         let clock =
             clock.unwrap_or_else(|| Arc::new(SystemClock::with_timers_of_its_own(&background)));
         let lifecycle = Arc::<Lifecycle>::default();
@@ -226,6 +231,7 @@ impl GenApiBuilder {
         let worker_pools = WorkerPools::new(
             settings.async_pool,
             settings.stream_pool,
+            settings.blocking_pool,
             &clock,
             Some(Arc::new(telemetry.clone())),
         );
@@ -497,8 +503,8 @@ fn executors(
 /// An executor only starts tasks, so its queue is short-lived; the room is for bursts.
 const EXECUTOR_MAILBOX: usize = 1_024;
 
-/// How many blocking functions run at a time, at most.
-const BLOCKING_THREADS: usize = 512;
+/// Threads for blocking work beside that of blocking functions, which can take none of them.
+const OTHER_BLOCKING_THREADS: usize = 512;
 
 /// Resolvers are registered functions too (SPEC section 8).
 fn registered_resolvers(callbacks: &Arc<Callbacks>, settings: &Settings) -> impl ResolveNodes {

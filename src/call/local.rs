@@ -43,7 +43,7 @@ use tokio::runtime::Handle;
 use self::contained::{Contained, contain};
 use crate::{
     clock::{Clock, Sleep},
-    function::{Call, Function, FunctionError, FunctionErrorKind, Outcome},
+    function::{Call, Function, FunctionError, FunctionErrorKind, Outcome, WaitsForThread},
 };
 
 /// Runs a call of `function` and waits for its outcome.
@@ -118,7 +118,10 @@ impl<R: Borrow<Handle> + Unpin> Future for Running<'_, R> {
                 return Poll::Ready(Err(CallError::Panicked(panic)));
             }
         };
-        if let Poll::Ready(outcome) = call.poll(cx) {
+        let waiting = WaitsForThread::watch();
+        let polled = call.poll(cx);
+        let waits = waiting.end();
+        if let Poll::Ready(outcome) = polled {
             return Poll::Ready(match outcome {
                 Ok(Ok(Outcome::Stream(results))) => {
                     let results = Contained::new(results, call.runtime());
@@ -132,10 +135,13 @@ impl<R: Borrow<Handle> + Unpin> Future for Running<'_, R> {
             return Poll::Pending;
         };
         let timer = this.timer.get_or_insert_with(|| clock.sleep(timeout));
-        timer
-            .as_mut()
-            .poll(cx)
-            .map(|()| Err(CallError::TimedOut(timeout)))
+        timer.as_mut().poll(cx).map(|()| {
+            Err(if waits {
+                CallError::Busy(format!("no thread was free for {} ms", timeout.as_millis()))
+            } else {
+                CallError::TimedOut(timeout)
+            })
+        })
     }
 }
 
@@ -165,6 +171,9 @@ pub enum CallError {
     /// The function did not answer in time.
     #[error("the function timed out after {} ms", .0.as_millis())]
     TimedOut(Duration),
+    /// The function was not begun, for no thread was free for it (setting `blocking_pool`).
+    #[error("{0}")]
+    Busy(String),
 }
 
 impl From<FunctionError> for CallError {
@@ -177,6 +186,7 @@ impl From<FunctionError> for CallError {
             FunctionErrorKind::Arguments => Self::Arguments(text),
             FunctionErrorKind::InvalidArgument => Self::InvalidArgument(text),
             FunctionErrorKind::Panicked => Self::Panicked(text),
+            FunctionErrorKind::Busy => Self::Busy(text),
         }
     }
 }

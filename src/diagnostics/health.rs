@@ -80,6 +80,7 @@ impl HealthReport {
         }
         components.push(pool(&vitals.pools.async_pool));
         components.push(pool(&vitals.pools.stream_pool));
+        components.push(pool(&vitals.pools.blocking_pool));
         components.push(admission(vitals));
         components.push(functions(vitals.configs));
         let worst = components.iter().map(|component| component.status).max();
@@ -256,7 +257,13 @@ mod tests {
             Allowlist::default(),
             Limits::default(),
         );
-        let pools = WorkerPools::new(PoolSettings::ASYNC, PoolSettings::STREAM, &clock, None);
+        let pools = WorkerPools::new(
+            PoolSettings::ASYNC,
+            PoolSettings::STREAM,
+            PoolSettings::BLOCKING,
+            &clock,
+            None,
+        );
         let report = HealthReport::new(&Vitals {
             tree: None,
             pools: pools.status(),

@@ -50,6 +50,8 @@ pub(super) struct Attempts {
     pub(super) failures: Arc<FailureLog>,
     /// A runtime that is always there, whatever thread a request comes from.
     pub(super) runtime: Handle,
+    /// Bounds the threads of blocking functions.
+    pub(super) blocking_pool: WorkerPool,
     pub(super) backoff: Backoff,
     pub(super) selector: NodeSelector,
     /// The way to service nodes.
@@ -214,6 +216,7 @@ impl Attempts {
         };
         let mut call = Call::new(input.args, input.info, self.runtime.clone());
         call.set_arg_names(route.arg_names.clone());
+        call.set_blocking_pool(self.blocking_pool.clone());
         call.append_info = route.config.request_info;
         call.stream = input.stream;
         Ok((&**function, call))

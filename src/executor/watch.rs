@@ -189,7 +189,8 @@ fn judge(error: &RequestError) -> Result<Outcome, ExceptionKind> {
         }
         RequestError::Busy(_)
         | RequestError::Stopping
-        | RequestError::RateLimit(RateLimitError::Unavailable) => Ok(Outcome::Unavailable),
+        | RequestError::RateLimit(RateLimitError::Unavailable)
+        | RequestError::Call(CallError::Busy(_)) => Ok(Outcome::Unavailable),
         RequestError::RetriesExhausted { .. }
         | RequestError::Call(CallError::Failed(_) | CallError::Public(_)) => Ok(Outcome::Failed),
         RequestError::Call(CallError::Panicked(_)) => Err(ExceptionKind::Panic),

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::runtime::Handle;
 
 use super::stream_handle::StreamHandle;
-use crate::model::connection::Connection;
+use crate::{model::connection::Connection, worker_pool::WorkerPool};
 
 /// One call of a function: the arguments in order, who asks, and what the function runs on.
 ///
@@ -27,6 +27,8 @@ pub struct Call {
     /// [`into_args`](Self::into_args) appends it.
     pub append_info: bool,
     arg_names: Option<Arc<[String]>>,
+    /// Where a blocking function has to get its thread; without it, it takes one of the runtime's.
+    blocking_pool: Option<WorkerPool>,
 }
 
 impl Call {
@@ -40,6 +42,7 @@ impl Call {
             runtime,
             append_info: false,
             arg_names: None,
+            blocking_pool: None,
         }
     }
 
@@ -87,6 +90,14 @@ impl Call {
     /// As [`with_arg_names`](Self::with_arg_names), in place: a call is large, and moved about with each request.
     pub(crate) fn set_arg_names(&mut self, names: Option<Arc<[String]>>) {
         self.arg_names = names;
+    }
+
+    pub(crate) fn set_blocking_pool(&mut self, pool: WorkerPool) {
+        self.blocking_pool = Some(pool);
+    }
+
+    pub(super) fn take_blocking_pool(&mut self) -> Option<WorkerPool> {
+        self.blocking_pool.take()
     }
 
     pub(super) fn take_arg_names(&mut self) -> Option<Arc<[String]>> {

@@ -45,6 +45,8 @@ pub enum FunctionErrorKind {
     InvalidArgument,
     /// The function panicked; the text is the panic's, for the log alone.
     Panicked,
+    /// No thread was free for a blocking function; the text is for the log, and the client may try again.
+    Busy,
 }
 
 impl FunctionError {
@@ -77,6 +79,11 @@ impl FunctionError {
     /// A caught panic, with its text.
     pub(crate) fn panicked(text: String) -> Self {
         Self::new(FunctionErrorKind::Panicked, text)
+    }
+
+    /// No thread was free.
+    pub(super) fn busy(text: String) -> Self {
+        Self::new(FunctionErrorKind::Busy, text)
     }
 
     pub(super) fn of_argument(error: &ArgumentError) -> Self {

@@ -171,10 +171,11 @@ where
     E: Into<FunctionError> + 'static,
 {
     fn into_function(self, context: Context) -> Registered {
-        Typed::register(self, context, |typed, call| {
+        Typed::register(self, context, |typed, mut call| {
             let typed = Arc::clone(typed);
             let runtime = call.runtime.clone();
-            BlockingTask::spawn(&runtime, move || {
+            let pool = call.take_blocking_pool();
+            BlockingTask::new(runtime, pool, move || {
                 outcome::of(typed.invoke(call)?.map_err(Into::into)?)
             })
             .boxed()

@@ -58,7 +58,8 @@ impl Functions {
         })
     }
 
-    /// Adds a function that blocks its thread; each call runs on a thread of the runtime's pool for blocking work.
+    /// Adds a function that blocks its thread; each call runs on a thread of its own, of which there are as many as the
+    /// [setting](crate::Settings::blocking_pool) `blocking_pool` allows; without a free one the client is told to try again.
     ///
     /// Its timeout ends the waiting and answers with an error, but cannot stop work that has begun. To send to a
     /// [`StreamHandle`](super::StreamHandle) from it, use `tokio::runtime::Handle::current().block_on(..)`.

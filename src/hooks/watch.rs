@@ -40,7 +40,11 @@ impl<'a> HookWatch<'a> {
             Err(CallError::Failed(_) | CallError::Public(_)) => self.stop(true),
             Err(error @ CallError::Panicked(_)) => self.exception(ExceptionKind::Panic, error),
             Err(error @ CallError::TimedOut(_)) => self.exception(ExceptionKind::Timeout, error),
-            Err(error @ (CallError::Arguments(_) | CallError::InvalidArgument(_))) => {
+            Err(
+                error @ (CallError::Arguments(_)
+                | CallError::InvalidArgument(_)
+                | CallError::Busy(_)),
+            ) => {
                 self.exception(ExceptionKind::Internal, error);
             }
         }

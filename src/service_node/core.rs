@@ -229,7 +229,7 @@ fn single(outcome: Result<Outcome, CallError>) -> Result<Value, NodeCallError> {
 pub(super) fn failure(error: CallError) -> NodeCallError {
     let (kind, message) = match error {
         CallError::TimedOut(after) => return NodeCallError::TimedOut { after },
-        CallError::Failed(text) => (FailureKind::Failed, text),
+        CallError::Failed(text) | CallError::Busy(text) => (FailureKind::Failed, text),
         CallError::Public(text) => (FailureKind::Public, text),
         CallError::Arguments(text) => (FailureKind::Arguments, text),
         CallError::InvalidArgument(text) => (FailureKind::InvalidArgument, text),

@@ -37,6 +37,7 @@ impl Settings {
         faults.count("streams.buffer_bytes", self.streams.buffer_bytes);
         faults.pool("async_pool", &self.async_pool);
         faults.pool("stream_pool", &self.stream_pool);
+        faults.pool("blocking_pool", &self.blocking_pool);
         for fault in self.rate_limiter.faults() {
             faults.add(&format!("rate_limiter.{}", fault.field), fault.reason);
         }

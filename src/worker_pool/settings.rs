@@ -24,6 +24,9 @@ impl PoolSettings {
     /// 10 000 places and no queue.
     pub const STREAM: Self = Self::new(10_000, 0);
 
+    /// 256 threads and a queue of 1 000, without a circuit: a thread counts as busy until it is free, so what hangs bounds itself.
+    pub const BLOCKING: Self = Self::new(256, 1_000).with_circuit(CircuitSettings::new(0, 5_000));
+
     /// So many places, so much room in the queue, and the default circuit breaker.
     #[must_use]
     pub const fn new(places: usize, queue: usize) -> Self {
@@ -113,6 +116,12 @@ pub(crate) fn stream_pool<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<PoolSettings, D::Error> {
     Ok(Given::deserialize(deserializer)?.over(PoolSettings::STREAM))
+}
+
+pub(crate) fn blocking_pool<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<PoolSettings, D::Error> {
+    Ok(Given::deserialize(deserializer)?.over(PoolSettings::BLOCKING))
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ impl fmt::Display for PoolStatus {
     }
 }
 
-/// Both pools at one moment; prints as a table of two rows.
+/// The pools at one moment; prints as a table of a row each.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct PoolsStatus {
@@ -82,11 +82,14 @@ pub struct PoolsStatus {
     /// The pool of the open streams.
     #[serde(rename = "stream")]
     pub stream_pool: PoolStatus,
+    /// The pool of the threads of blocking functions.
+    #[serde(rename = "blocking")]
+    pub blocking_pool: PoolStatus,
 }
 
 impl fmt::Display for PoolsStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        table([&self.async_pool, &self.stream_pool]).fmt(f)
+        table([&self.async_pool, &self.stream_pool, &self.blocking_pool]).fmt(f)
     }
 }
 
@@ -138,18 +141,20 @@ mod tests {
     }
 
     #[test]
-    fn both_pools_print_as_one_aligned_table() {
+    fn the_pools_print_as_one_aligned_table() {
         let mut stream_pool = status("stream");
         stream_pool.circuit = CircuitState::Open;
         stream_pool.retry_after_ms = 4_250;
         let pools = PoolsStatus {
             async_pool: status("async"),
             stream_pool,
+            blocking_pool: status("blocking"),
         };
         let expected = "\
-pool    places  idle  busy  queue  queued   executed  failed  errors  cancelled  rejected  circuit
-async     1000   998     2  10000       0  123456789       3      41          1         0  closed
-stream    1000   998     2  10000       0  123456789       3      41          1         0  open for 4250 ms";
+pool      places  idle  busy  queue  queued   executed  failed  errors  cancelled  rejected  circuit
+async       1000   998     2  10000       0  123456789       3      41          1         0  closed
+stream      1000   998     2  10000       0  123456789       3      41          1         0  open for 4250 ms
+blocking    1000   998     2  10000       0  123456789       3      41          1         0  closed";
         assert_eq!(pools.to_string(), expected);
     }
 
@@ -172,6 +177,7 @@ stream    1000   998     2  10000       0  123456789       3      41          1 
         let pools = PoolsStatus {
             async_pool: status("async"),
             stream_pool: status("stream"),
+            blocking_pool: status("blocking"),
         };
         let value = serde_json::to_value(&pools).unwrap();
         assert_eq!(value["async"]["executed"], 123_456_789);

@@ -1,6 +1,7 @@
 //! The engine end to end: modes, doors, bad input, hosts, and what happens while actors die.
 
 mod arguments;
+mod blocking;
 mod configs;
 mod errors;
 mod executors;

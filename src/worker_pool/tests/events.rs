@@ -161,6 +161,7 @@ fn both_pools_of_an_engine_tell_one_observer() {
     let pools = WorkerPools::new(
         PoolSettings::ASYNC,
         PoolSettings::STREAM,
+        PoolSettings::BLOCKING,
         &clock,
         Some(observer),
     );

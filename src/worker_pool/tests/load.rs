@@ -45,6 +45,7 @@ fn a_pool_of_streams_holds_its_limit_of_places_and_frees_each() {
     let pools = WorkerPools::new(
         PoolSettings::ASYNC,
         PoolSettings::STREAM,
+        PoolSettings::BLOCKING,
         &(Arc::new(ManualClock::new()) as Arc<dyn Clock>),
         None,
     );
