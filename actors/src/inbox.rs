@@ -119,11 +119,10 @@ impl<A: Actor<Context = Context<A>>> Inbox<A> {
             }
             let letter = Letter { message, reply };
             queue.messages.push_back(Box::new(letter));
-            queue.idle.pop()
+            // All of them: one that has work of another kind by now may be long.
+            std::mem::take(&mut queue.idle)
         };
-        if let Some(idle) = idle {
-            idle.wake();
-        }
+        idle.iter().for_each(|idle| idle.wake());
         Ok(())
     }
 

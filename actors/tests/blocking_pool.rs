@@ -263,3 +263,59 @@ async fn a_killed_pool_answers_who_waits() {
     );
     gate.send(0).expect("it waits");
 }
+
+/// Blocks its thread a turn later, with work that did not come from the queue.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct BlockLater {
+    blocks: mpsc::Sender<()>,
+    gate: mpsc::Receiver<()>,
+}
+
+struct Sleeper;
+
+impl Actor for Sleeper {
+    type Context = Context<Self>;
+}
+
+impl Handler<BlockLater> for Sleeper {
+    type Result = ();
+
+    fn handle(&mut self, message: BlockLater, ctx: &mut Context<Self>) {
+        ctx.run_later(Duration::from_millis(1), move |_, _| {
+            let _ = message.blocks.send(());
+            let _ = message.gate.recv();
+        });
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Look;
+
+impl Handler<Look> for Sleeper {
+    type Result = ();
+
+    fn handle(&mut self, _: Look, _: &mut Context<Self>) {}
+}
+
+#[actix::test]
+async fn a_message_goes_to_who_is_free_also_past_one_that_blocks_over_work_of_its_own() {
+    let (spec, pool) = BlockingPoolSpec::new(2, || Sleeper)
+        .build("pool")
+        .expect("threads");
+    let root = SupervisorSpec::new(Strategy::OneForOne)
+        .child(spec)
+        .start("root")
+        .await;
+    let root = root.expect("the tree starts");
+    let (blocks, blocked) = mpsc::channel();
+    let (open, gate) = mpsc::channel();
+    pool.call(BlockLater { blocks, gate }).await.expect("taken");
+    let waited = tokio::task::spawn_blocking(move || blocked.recv());
+    waited.await.expect("a thread").expect("it blocks");
+    let looked = tokio::time::timeout(Duration::from_secs(60), pool.call(Look)).await;
+    drop(open);
+    looked.expect("the other one is free").expect("an answer");
+    root.shutdown().await;
+}
