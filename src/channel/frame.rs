@@ -78,6 +78,9 @@ pub(crate) struct Frame<'a> {
     pub(crate) payload: RawPayload<'a>,
 }
 
+/// How many bytes refs, topic and event may have: the client chooses them, and the server keeps them.
+const MAX_NAME: usize = 1_024;
+
 /// The payload of a client's frame, not looked into.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum RawPayload<'a> {
@@ -89,10 +92,22 @@ impl<'a> Frame<'a> {
     /// Reads a text frame.
     pub(crate) fn text(version: Version, bytes: &'a [u8]) -> Result<Self, FrameError> {
         let text = std::str::from_utf8(bytes).map_err(|_| FrameError::NotUtf8)?;
-        match version {
-            Version::V1 => text::decode_v1(text),
-            Version::V2 => text::decode_v2(text),
+        let frame = match version {
+            Version::V1 => text::decode_v1(text)?,
+            Version::V2 => text::decode_v2(text)?,
+        };
+        for (field, text) in [
+            ("join ref", frame.join_ref.as_str()),
+            ("ref", frame.reference.as_str()),
+            ("topic", &frame.topic),
+            ("event", &frame.event),
+        ] {
+            let bytes = text.len();
+            if bytes > MAX_NAME {
+                return Err(FrameError::TooLong { field, bytes });
+            }
         }
+        Ok(frame)
     }
 
     /// Reads a binary frame.
@@ -113,6 +128,10 @@ pub(crate) enum FrameError {
     Json(#[from] serde_json::Error),
     #[error("a ref must be a text, a number or null")]
     Ref,
+    #[error("the {field} of the binary frame is not UTF-8")]
+    FieldNotUtf8 { field: &'static str },
+    #[error("the {field} has {bytes} bytes, more than {MAX_NAME}")]
+    TooLong { field: &'static str, bytes: usize },
     #[error("version 1 of the protocol has no binary frames")]
     BinaryInVersion1,
     #[error("the binary frame ends within its header")]
@@ -193,6 +212,8 @@ pub(crate) enum EncodeError {
     Payload(#[from] serde_json::Error),
     #[error("a client of version 1 cannot receive a binary payload")]
     BinaryInVersion1,
+    #[error("a client of the long-poll transport cannot receive a binary payload")]
+    BinaryInLongPoll,
     #[error("the {field} of a binary frame has {bytes} bytes, more than 255")]
     TooLong { field: &'static str, bytes: usize },
 }

@@ -22,14 +22,15 @@ use self::report::{OwnConnection, Report};
 use super::{
     Answer, Channel, Denied, Event, Join, Leave, LeaveReason, Membership, Payload,
     endpoint::Door,
-    frame::{Ref, Status, write_reply},
+    frame::{Ref, Status},
     members,
     membership::Seat,
+    outbox::Packet,
     outlet::{AwaitedReply, ChannelOutlet},
     reasons,
     request::Sent,
     respond::{self, RequestTask},
-    socket::{Ended, Socket},
+    socket::{Ended, Permit, Socket},
 };
 use crate::{clock, connection::Connection};
 
@@ -65,12 +66,9 @@ pub(super) struct Take {
     /// Its name; `None` for a request.
     pub(super) event: Option<String>,
     pub(super) payload: Sent,
-    /// Its share of what may be under way; `None` where there was no more.
-    pub(super) permit: Option<Permit>,
+    /// Its share of what may be under way.
+    pub(super) permit: Permit,
 }
-
-/// Held by each event that is under way; the socket counts them.
-pub(super) type Permit = Arc<()>;
 
 /// Ends the channel.
 #[derive(Clone, Debug, PartialEq, Message)]
@@ -86,12 +84,11 @@ impl ChannelActor {
     pub(super) fn new(
         door: Arc<Door>,
         kind: Arc<Channel>,
-        seat: Seat,
+        seat: Arc<Seat>,
         request: JoinRequest,
         socket: Addr<Socket>,
         serial: u64,
     ) -> Self {
-        let seat = Arc::new(seat);
         let outlet = ChannelOutlet {
             door: Arc::clone(&door),
             seat: Arc::clone(&seat),
@@ -124,7 +121,9 @@ impl ChannelActor {
     }
 
     fn reply(&self, reference: &Ref, status: Status, response: &Payload) {
-        reply(&self.seat, reference, status, response);
+        let seat = &self.seat;
+        let write = |packet: &mut Packet| seat.add_reply(packet, reference, status, response);
+        seat.outbox.answer(write);
     }
 
     /// The join callback has answered, or has taken too long.
@@ -165,10 +164,6 @@ impl ChannelActor {
             let response = Payload::Json(reasons::reason(reason));
             self.reply(&reference, Status::Error, &response);
         };
-        let Some(permit) = permit else {
-            refuse(reasons::TOO_MANY_EVENTS);
-            return None;
-        };
         let Some(payload) = payload.read() else {
             refuse(reasons::INVALID_PAYLOAD);
             return None;
@@ -189,9 +184,8 @@ impl ChannelActor {
                 Answer::Ok(response) => (Status::Ok, response),
                 Answer::Error(response) => (Status::Error, response),
             };
-            let to = seat.reply_to(&reference);
             let reply = seat.outbox.send(|packet| {
-                packet.add(|out| write_reply(out, to, status, &response));
+                seat.add_reply(packet, &reference, status, &response);
             });
             // A client that is gone gets no reply.
             let _ = reply.await;
@@ -378,14 +372,6 @@ impl ActorFuture<ChannelActor> for Work {
         actor.work(cx);
         Poll::Pending
     }
-}
-
-/// Answers the client at once.
-pub(super) fn reply(seat: &Seat, reference: &Ref, status: Status, response: &Payload) {
-    let to = seat.reply_to(reference);
-    seat.outbox.answer(|packet| {
-        packet.add(|out| write_reply(out, to, status, response));
-    });
 }
 
 impl Sent {

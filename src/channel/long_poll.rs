@@ -2,7 +2,7 @@
 //!
 //! Its answers have HTTP status 200; what a client looks at is the `status` within.
 
-use std::{collections::VecDeque, future::poll_fn, sync::Arc};
+use std::{future::poll_fn, sync::Arc};
 
 use actix::Addr;
 use actix_web::{
@@ -20,7 +20,7 @@ use super::{
     endpoint::Door,
     http::{Admission, admit, has_allowed_origin},
     outbox::Outbox,
-    socket::{Posted, Socket, Source},
+    socket::{Posted, Socket, Source, Waiting},
     sockets::Admitted,
     websocket::Message,
 };
@@ -112,7 +112,7 @@ async fn open(door: &Arc<Door>, request: &HttpRequest) -> Answer {
     let factory = {
         let (door, outbox) = (Arc::clone(door), Arc::clone(&outbox));
         move || {
-            let source = Source::LongPoll(VecDeque::new());
+            let source = Source::LongPoll(Waiting::default());
             Socket::new(door, session, outbox, source, listed)
         }
     };
@@ -211,7 +211,8 @@ fn frames(body: Bytes) -> Result<Vec<Message>, StatusCode> {
             return Err(StatusCode::PAYLOAD_TOO_LARGE);
         }
         frames.push(match line.first() {
-            Some(b'[' | b'{') => Message::Text(body.slice_ref(line)),
+            // A slice would keep the whole body.
+            Some(b'[' | b'{') => Message::Text(Bytes::copy_from_slice(line)),
             _ => {
                 let frame = BASE64_STANDARD.decode(line);
                 Message::Binary(frame.map_err(|_| StatusCode::BAD_REQUEST)?.into())

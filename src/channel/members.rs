@@ -189,6 +189,7 @@ impl<'a> Broadcast<'a> {
                 self.v1.as_ref()
             }
         };
-        packet.is_some_and(|packet| seat.outbox.push_packet(packet).is_ok())
+        let takes = seat.outbox.can_take(self.payload).is_ok();
+        packet.is_some_and(|packet| takes && seat.outbox.push_packet(packet).is_ok())
     }
 }

@@ -9,11 +9,12 @@ use actix::WeakAddr;
 
 use super::{
     Payload, Session,
-    frame::{EncodeError, Ref, ReplyTo, write_push},
+    frame::{EncodeError, Kind, Ref, ReplyTo, Status, write_json_reply, write_push, write_reply},
     joined::{ChannelActor, End},
     members::Members,
-    outbox::{Outbox, Refused},
+    outbox::{Outbox, Packet, Refused},
     outlet::Pushes,
+    reasons,
 };
 use crate::connection::Connection;
 
@@ -153,7 +154,31 @@ impl Seat {
         }
     }
 
+    /// Adds a reply; one that cannot be written becomes an error, for the client waits for an answer.
+    pub(super) fn add_reply(
+        &self,
+        packet: &mut Packet,
+        reference: &Ref,
+        status: Status,
+        response: &Payload,
+    ) {
+        let to = self.reply_to(reference);
+        let written = self
+            .outbox
+            .can_take(response)
+            .and_then(|()| packet.try_add(|out| write_reply(out, to, status, response)));
+        if let Err(error) = written {
+            // The client's choice of topic and ref can cause it, so it is told to the client rather than to the log.
+            tracing::debug!(%error, topic = ?self.topic, "a reply could not be written");
+            let response = reasons::reason(reasons::UNWRITABLE);
+            packet.add(|out| {
+                write_json_reply(out, to, Status::Error, &response).map(|()| Kind::Text)
+            });
+        }
+    }
+
     pub(super) fn push(&self, event: &str, payload: &Payload) -> Result<bool, InvalidPush> {
+        self.outbox.can_take(payload)?;
         let mut written = Ok(());
         let version = self.outbox.version();
         let join_ref = Some(&self.join_ref);

@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 
 pub(crate) use self::packet::Packet;
 use super::{
-    frame::{Kind, Version},
+    frame::{EncodeError, Kind, Payload, Version},
     websocket::{whole_frames, write_close, write_frame},
 };
 
@@ -125,6 +125,16 @@ impl Outbox {
     /// What responses may fill, in bytes.
     pub(crate) fn limit(&self) -> usize {
         self.limit
+    }
+
+    /// Whether the transport has frames for such a payload.
+    pub(crate) fn can_take(&self, payload: &Payload) -> Result<(), EncodeError> {
+        match payload {
+            Payload::Binary(_) if matches!(self.state.lock().queue, Queue::LongPoll(..)) => {
+                Err(EncodeError::BinaryInLongPoll)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Sends what `write` writes, all of it or nothing, once there is room.
@@ -391,9 +401,8 @@ impl Queue {
                     texts.push_back(text.to_owned());
                 }
             }
-            (Self::LongPoll(..), Kind::Binary) => {
-                tracing::warn!("a client of the long-poll transport cannot receive binary frames");
-            }
+            // Nobody writes such a frame: see `can_take`.
+            (Self::LongPoll(..), Kind::Binary) => {}
         }
     }
 }

@@ -14,6 +14,8 @@ pub(super) const CHANNEL_CRASH: &str = "channel_crash";
 pub(super) const TOO_MANY_CHANNELS: &str = "too many channels";
 /// The connection has as many events under way as it may have.
 pub(super) const TOO_MANY_EVENTS: &str = "too many events";
+/// The callback's answer has no form that this client can receive.
+pub(super) const UNWRITABLE: &str = "answer cannot be sent";
 /// Nobody answers this event.
 pub(super) const UNKNOWN_EVENT: &str = "unknown event";
 /// The payload is nested too deeply.

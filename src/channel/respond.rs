@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::{
     endpoint::Door,
     frame::{Kind, Ref, Status, write_json_push, write_json_reply},
-    joined::Permit,
     membership::Seat,
     outbox::{Gone, Packet},
     outlet::AwaitedReply,
     request::{RequestAnswer, Sent},
+    socket::Permit,
 };
 use crate::{connection::Connection, model::Response};
 
@@ -20,8 +20,7 @@ pub(super) struct RequestTask {
     pub(super) connection: Connection,
     pub(super) reference: Ref,
     pub(super) payload: Sent,
-    /// `None` where the connection has too many under way.
-    pub(super) permit: Option<Permit>,
+    pub(super) permit: Permit,
 }
 
 /// Answers the request: the push, the reply, and what follows. Dropped with its channel, and then its stream ends.
@@ -32,36 +31,35 @@ pub(super) async fn run(task: RequestTask) {
         connection,
         reference,
         payload,
-        permit,
+        // Held until the last response, also of async calls and streams.
+        permit: _permit,
     } = task;
     let requests = &door.requests;
-    let mut awaited = None;
-    let answer = match (&payload, &permit) {
-        (Sent::Binary(_), _) => requests.binary(),
-        (Sent::Json(payload), Some(_)) => match requests.request(payload, &seat.session) {
-            Ok(request) => {
-                let reply = AwaitedReply::of_request(&request.request_id);
-                seat.pushes.expect(reply);
-                awaited = Some(reply);
-                requests.execute(request, Some(&connection)).await
-            }
-            Err(answer) => *answer,
-        },
-        (Sent::Json(payload), None) => requests.busy(payload, &seat.session),
+    let request = match &payload {
+        Sent::Binary(_) => Err(Box::new(requests.binary())),
+        Sent::Json(payload) => requests.request(payload, &seat.session),
     };
-    // The frame's memory is not held for as long as a stream lasts.
+    // The frame's memory is not held for as long as the function runs.
     drop(payload);
-    let event = door.settings.request_event.as_str();
-    let later = match first(&seat, event, &reference, answer).await {
-        Ok(later) => later,
-        Err(Gone) => return,
+    let mut awaited = None;
+    let answer = match request {
+        Ok(request) => {
+            let reply = AwaitedReply::of_request(&request.request_id);
+            seat.pushes.expect(reply);
+            awaited = Some(reply);
+            requests.execute(request, Some(&connection)).await
+        }
+        Err(answer) => *answer,
     };
+    let event = door.settings.request_event.as_str();
+    let write = |packet: &mut Packet| add_first(packet, &seat, event, &reference, &answer);
+    if seat.outbox.send(write).await == Err(Gone) {
+        return;
+    }
     if let Some(reply) = awaited {
         seat.pushes.replied(reply, &seat.outbox);
     }
-    // What is accepted counts as an open stream, no longer as a request under way.
-    drop(permit);
-    let Some(mut later) = later else {
+    let Some(mut later) = answer.later else {
         return;
     };
     while let Some(response) = later.next().await {
@@ -72,27 +70,35 @@ pub(super) async fn run(task: RequestTask) {
     }
 }
 
-/// Sends push and reply, in this order and together; what follows.
-async fn first(
+/// Answers a request that there is no room for.
+pub(super) fn refuse(door: &Door, seat: &Seat, reference: &Ref, payload: &Sent) {
+    let requests = &door.requests;
+    let answer = match payload {
+        Sent::Binary(_) => requests.binary(),
+        Sent::Json(payload) => requests.busy(payload, &seat.session),
+    };
+    let event = door.settings.request_event.as_str();
+    let write = |packet: &mut Packet| add_first(packet, seat, event, reference, &answer);
+    seat.outbox.answer(write);
+}
+
+/// Adds push and reply, in this order and together.
+fn add_first(
+    packet: &mut Packet,
     seat: &Seat,
     event: &str,
     reference: &Ref,
-    answer: RequestAnswer,
-) -> Result<Option<crate::Responses>, Gone> {
-    let RequestAnswer { push, reply, later } = answer;
-    let write = |packet: &mut Packet| {
-        if let Some(push) = &push {
-            add_push(packet, seat, event, push);
-        }
-        let (status, response) = match &reply {
-            Ok(request_type) => (Status::Ok, request_type),
-            Err(reason) => (Status::Error, reason),
-        };
-        let to = seat.reply_to(reference);
-        packet.add(|out| write_json_reply(out, to, status, response).map(|()| Kind::Text));
+    answer: &RequestAnswer,
+) {
+    if let Some(push) = &answer.push {
+        add_push(packet, seat, event, push);
+    }
+    let (status, response) = match &answer.reply {
+        Ok(request_type) => (Status::Ok, request_type),
+        Err(reason) => (Status::Error, reason),
     };
-    seat.outbox.send(write).await?;
-    Ok(later)
+    let to = seat.reply_to(reference);
+    packet.add(|out| write_json_reply(out, to, status, response).map(|()| Kind::Text));
 }
 
 pub(super) fn add_push(packet: &mut Packet, seat: &Seat, event: &str, response: &Response) {

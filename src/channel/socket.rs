@@ -3,6 +3,7 @@
 //! While a channel is joined or left the next frames wait, so that a client's frames take effect in their order.
 
 mod channels;
+mod in_flight;
 mod watch;
 
 use std::{
@@ -20,14 +21,16 @@ use actix::{
 use actix_http::ws::CloseCode;
 use bytes::Bytes;
 
+pub(super) use self::in_flight::Permit;
 use self::{
     channels::{Busy, Entry},
+    in_flight::InFlight,
     watch::Watch,
 };
 use super::{
     Session,
     endpoint::Door,
-    frame::{Frame, Head, Kind, Ref, ReplyTo, Status, Version, write_json_reply},
+    frame::{Frame, FrameError, Head, Kind, Ref, ReplyTo, Status, Version, write_json_reply},
     joined::End,
     outbox::Outbox,
     reasons,
@@ -48,8 +51,7 @@ pub(crate) struct Socket {
     busy: Option<Busy>,
     /// The channels so far.
     serial: u64,
-    /// One share for each event under way, and one of the socket's own.
-    in_flight: Arc<()>,
+    in_flight: Arc<InFlight>,
     _listed: Listed,
 }
 
@@ -57,7 +59,14 @@ pub(crate) struct Socket {
 pub(super) enum Source {
     WebSocket(Box<Reader>),
     /// What was posted and waits to be read.
-    LongPoll(VecDeque<Message>),
+    LongPoll(Waiting),
+}
+
+/// Frames that were posted and wait, and their bytes.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    frames: VecDeque<Message>,
+    bytes: usize,
 }
 
 /// What the channels of a socket tell it.
@@ -92,9 +101,6 @@ pub(super) struct Posted(pub(super) Vec<Message>);
 
 /// How many frames are taken in one go, before others on the thread have their turn.
 const TURN: usize = 64;
-
-/// How many posted frames may wait.
-const MAX_POSTED: usize = 1_000;
 
 impl Socket {
     pub(super) fn new(
@@ -220,7 +226,7 @@ impl Socket {
     /// Does what a frame asks for.
     fn take(
         &mut self,
-        frame: Result<Frame<'_>, super::frame::FrameError>,
+        frame: Result<Frame<'_>, FrameError>,
         bytes: &Bytes,
         ctx: &mut Context<Self>,
     ) {
@@ -231,14 +237,17 @@ impl Socket {
                     error = crate::log_text::printed(&error),
                     "a client sent a malformed frame"
                 );
-                return self.outbox.close(CloseCode::Error, "malformed frame");
+                return match error {
+                    FrameError::NotUtf8 => self.outbox.close(CloseCode::Invalid, "not UTF-8"),
+                    _ => self.outbox.close(CloseCode::Error, "malformed frame"),
+                };
             }
         };
         match (&*frame.topic, &*frame.event) {
             (PROTOCOL_TOPIC, "heartbeat") => {
                 self.reply_for_socket(&frame.reference, PROTOCOL_TOPIC, Status::Ok, None);
             }
-            (_, "phx_join") => self.join(&frame, bytes, ctx),
+            (_, "phx_join") => self.join(&frame, ctx),
             (_, "phx_leave") => self.leave(&frame),
             _ => self.hand_over(&frame, bytes),
         }
@@ -329,11 +338,8 @@ impl Handler<Posted> for Socket {
     fn handle(&mut self, Posted(messages): Posted, _: &mut Context<Self>) -> bool {
         self.watch.heard();
         match &mut self.source {
-            Source::LongPoll(waiting) if waiting.len() + messages.len() <= MAX_POSTED => {
-                waiting.extend(messages);
-                true
-            }
-            _ => false,
+            Source::LongPoll(waiting) => waiting.add(messages, self.door.settings.incoming_bytes),
+            Source::WebSocket(_) => false,
         }
     }
 }
@@ -374,9 +380,33 @@ impl Source {
             Self::WebSocket(reader) => reader.poll_next(cx),
             // A message to the actor wakes it.
             Self::LongPoll(waiting) => waiting
-                .pop_front()
+                .next()
                 .map_or(Poll::Pending, |message| Poll::Ready(Ok(message))),
         }
+    }
+}
+
+impl Waiting {
+    /// How many frames may wait.
+    const MOST: usize = 1_000;
+
+    /// Takes all frames or none; where nothing waits they may have any number of bytes.
+    fn add(&mut self, frames: Vec<Message>, most_bytes: usize) -> bool {
+        let bytes: usize = frames.iter().map(Message::bytes).sum();
+        let together = self.bytes.saturating_add(bytes);
+        let has_room = self.frames.is_empty() || together <= most_bytes;
+        let taken = has_room && self.frames.len() + frames.len() <= Self::MOST;
+        if taken {
+            self.bytes = together;
+            self.frames.extend(frames);
+        }
+        taken
+    }
+
+    fn next(&mut self) -> Option<Message> {
+        let frame = self.frames.pop_front()?;
+        self.bytes -= frame.bytes();
+        Some(frame)
     }
 }
 

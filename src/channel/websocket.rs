@@ -27,6 +27,16 @@ pub(super) enum Message {
     Close(Option<u16>),
 }
 
+impl Message {
+    /// How much memory it holds.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Text(bytes) | Self::Binary(bytes) | Self::Ping(bytes) => bytes.len(),
+            Self::Pong | Self::Close(_) => 0,
+        }
+    }
+}
+
 /// Why a client can be read no further.
 #[derive(Debug)]
 pub(super) enum ReadEnd {
@@ -59,6 +69,19 @@ impl Reader {
         }
     }
 
+    /// Ready once the client has gone. What it sends meanwhile is kept, and no more is looked at than a little.
+    pub(super) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        /// A client has nothing to say before its handshake is answered.
+        const AHEAD: usize = 65_536;
+        while self.buffer.len() < AHEAD {
+            match ready!(Pin::new(&mut self.payload).poll_next(cx)) {
+                Some(Ok(chunk)) => self.buffer.extend_from_slice(&chunk),
+                Some(Err(_)) | None => return Poll::Ready(()),
+            }
+        }
+        Poll::Pending
+    }
+
     /// The next message.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, ReadEnd>> {
         loop {
@@ -69,11 +92,8 @@ impl Reader {
                     }
                     continue;
                 }
-                // The codec judges a frame's length once it is whole; one that announces more must not be gathered.
-                Ok(None) if self.buffer.len() > self.max_bytes + MAX_HEADER => {
-                    return Poll::Ready(Err(ReadEnd::TooLarge));
-                }
-                Ok(None) => {}
+                // The codec judges a frame's length once it is whole; one that announces too much must not be gathered.
+                Ok(None) => self.judge_announced()?,
                 Err(ProtocolError::Overflow) => return Poll::Ready(Err(ReadEnd::TooLarge)),
                 Err(error) => return Poll::Ready(Err(ReadEnd::Protocol(error))),
             }
@@ -88,6 +108,29 @@ impl Reader {
                 Some(Err(_)) | None => return Poll::Ready(Err(ReadEnd::Gone)),
             }
         }
+    }
+
+    /// Looks at the length that the frame to come announces, if so much of it is there.
+    fn judge_announced(&self) -> Result<(), ReadEnd> {
+        /// What a frame about the connection itself may have (RFC 6455, section 5.5).
+        const MAX_CONTROL: u64 = 125;
+        /// The bit that tells such frames from data.
+        const CONTROL: u8 = 0x08;
+        let Some(length) = announced(&self.buffer) else {
+            return Ok(());
+        };
+        if self.buffer[0] & CONTROL != 0 {
+            if length > MAX_CONTROL {
+                let length = usize::try_from(length).unwrap_or(usize::MAX);
+                return Err(ReadEnd::Protocol(ProtocolError::InvalidLength(length)));
+            }
+            return Ok(());
+        }
+        let before = self.partial.as_ref().map_or(0, |(_, whole)| whole.len());
+        if length > self.max_bytes.saturating_sub(before) as u64 {
+            return Err(ReadEnd::TooLarge);
+        }
+        Ok(())
     }
 
     fn take(&mut self, frame: Frame) -> Result<Option<Message>, ReadEnd> {
@@ -127,6 +170,17 @@ impl Reader {
         }
         Ok(None)
     }
+}
+
+/// The length that the header of a client's frame announces, once that is there.
+fn announced(buffer: &[u8]) -> Option<u64> {
+    const LENGTH: u8 = 0x7f;
+    let (&[_, second], rest) = buffer.split_first_chunk::<2>()?;
+    Some(match second & LENGTH {
+        126 => u16::from_be_bytes(*rest.first_chunk()?).into(),
+        127 => u64::from_be_bytes(*rest.first_chunk()?),
+        short => short.into(),
+    })
 }
 
 /// Writes a whole frame of the server, which is not masked.
@@ -273,12 +327,36 @@ mod tests {
             assert!(matches!(read, Err(ReadEnd::TooLarge)), "{read:?}");
             assert!(next(&mut reader(vec![bytes], 5)).unwrap().is_ok());
         }
-        // A header that announces an exabyte, and then ever more bytes.
-        let mut endless = vec![Bytes::from_static(b"\x81\xff\x0f\0\0\0\0\0\0\0mask")];
-        endless.extend(vec![Bytes::from_static(&[0; 64]); 100]);
-        let mut reader = reader(endless, 100);
-        assert!(matches!(next(&mut reader), Some(Err(ReadEnd::TooLarge))));
-        assert!(reader.buffer.capacity() < 2_000);
+    }
+
+    #[test]
+    fn a_header_that_announces_too_much_ends_reading_before_anything_follows_it() {
+        let too_large = |chunks: Vec<&'static [u8]>| {
+            let chunks = chunks.into_iter().map(Bytes::from_static).collect();
+            let mut reader = reader(chunks, 100);
+            let end = std::iter::from_fn(|| next(&mut reader)).find_map(Result::err);
+            matches!(end, Some(ReadEnd::TooLarge))
+        };
+        assert!(too_large(vec![b"\x81\xff\x0f\0\0\0\0\0\0\0"]));
+        assert!(too_large(vec![b"\x81\xfe\0\x65"]));
+        assert!(too_large(vec![b"\x82", b"\xe5"]));
+        assert!(!too_large(vec![b"\x82\xe4"]));
+        // Together with the fragment before.
+        let first = b"\x01\x82\0\0\0\0ab";
+        assert!(too_large(vec![first, b"\x80\xe3"]));
+        assert!(!too_large(vec![first, b"\x80\xe2"]));
+    }
+
+    #[test]
+    fn a_control_frame_that_announces_more_than_125_bytes_is_a_protocol_error() {
+        for header in [
+            b"\x89\xfe\0\x7e" as &[u8],
+            b"\x8a\xff\0\0\0\0\0\0\xff\xff",
+            b"\x88\xfe\0\xff",
+        ] {
+            let read = next(&mut reader(vec![Bytes::from_static(header)], 1_000)).unwrap();
+            assert!(matches!(read, Err(ReadEnd::Protocol(_))), "{read:?}");
+        }
     }
 
     #[test]

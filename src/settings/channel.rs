@@ -30,16 +30,31 @@ pub struct ChannelSettings {
     pub max_frames_per_second: u32,
     /// How many channels a connection may have joined; at least 1, and 100 by default.
     pub max_channels: usize,
-    /// How many events of a connection may be under way; at least 1, and 256 by default. A request that exceeds it is
-    /// answered with `Service temporarily unavailable` and `can_retry`.
+    /// How many events of a connection may be under way, async calls and streams until they end; at least 1, and 256 by
+    /// default. A request that exceeds it is answered with `Service temporarily unavailable` and `can_retry`, another event with the reason `too many events`.
     pub max_in_flight: usize,
-    /// How many connections an address may have; at least 1, and 1 000 by default. Behind a proxy all clients may
-    /// have one address.
+    /// How many bytes the frames of the events under way may have, and those that a client of the long-poll transport has
+    /// posted and that wait; at least 1, and 4 194 304 by default. One event is always taken; those beyond are refused
+    /// as with [`max_in_flight`](Self::max_in_flight), and posts with 429.
+    pub incoming_bytes: usize,
+    /// How many connections there may be in all; at least 1, and 100 000 by default. What a process may have is bounded
+    /// by the handles that the system gives it, so a lower number belongs here where those are few.
+    pub max_connections: usize,
+    /// How many TCP connections an address may have open, whatever is said through them; at least 1, and 2 000 by default.
+    /// Those beyond are cut as they come, where the server is
+    /// [`http_server`](../channel/struct.ChannelEndpointRef.html#method.http_server). 64 bits of an IPv6 address count as
+    /// one address; behind a proxy all clients may have one.
+    pub max_connections_per_address: usize,
+    /// How many sockets of clients an address may have, of both transports; at least 1, and 1 000 by default. A client that
+    /// exceeds it gets HTTP 429.
     pub max_sockets_per_address: usize,
+    /// How long a connection may take for the head of its first request, in milliseconds; at least 1, and 5 000 by default.
+    /// It counts where the server is [`http_server`](../channel/struct.ChannelEndpointRef.html#method.http_server).
+    pub handshake_timeout_ms: u64,
     /// How long the connect, join and leave callbacks may take, in milliseconds; at least 1, and 10 000 by default.
     pub join_timeout_ms: u64,
     /// After how long without a frame a connection is closed, in milliseconds; at least 1, and 60 000 by default. The
-    /// heartbeat of the JavaScript client comes every 30 s.
+    /// heartbeat of the JavaScript client comes every 30 s. The body of a post may take as long.
     pub idle_timeout_ms: u64,
     /// How many bytes may wait for a slow client before responses and streams have to wait; at least 1, and 262 144 by
     /// default. Pushes and broadcasts, which cannot wait, may use as much again.
@@ -65,6 +80,12 @@ impl ChannelSettings {
     pub fn public(mut self) -> Self {
         self.require_verified_user_id = false;
         self
+    }
+
+    /// [`handshake_timeout_ms`](Self::handshake_timeout_ms).
+    #[must_use]
+    pub fn handshake_timeout(&self) -> Duration {
+        Duration::from_millis(self.handshake_timeout_ms)
     }
 
     /// [`join_timeout_ms`](Self::join_timeout_ms).
@@ -103,7 +124,11 @@ impl Default for ChannelSettings {
             max_frames_per_second: 1_000,
             max_channels: 100,
             max_in_flight: 256,
+            incoming_bytes: 4_194_304,
+            max_connections: 100_000,
+            max_connections_per_address: 2_000,
             max_sockets_per_address: 1_000,
+            handshake_timeout_ms: 5_000,
             join_timeout_ms: 10_000,
             idle_timeout_ms: 60_000,
             outgoing_bytes: 262_144,

@@ -173,6 +173,12 @@ impl ChannelSettings {
             ("channel.max_frame_bytes", self.max_frame_bytes),
             ("channel.max_channels", self.max_channels),
             ("channel.max_in_flight", self.max_in_flight),
+            ("channel.incoming_bytes", self.incoming_bytes),
+            ("channel.max_connections", self.max_connections),
+            (
+                "channel.max_connections_per_address",
+                self.max_connections_per_address,
+            ),
             (
                 "channel.max_sockets_per_address",
                 self.max_sockets_per_address,
@@ -182,6 +188,7 @@ impl ChannelSettings {
             faults.count(key, count);
         }
         for (key, millis) in [
+            ("channel.handshake_timeout_ms", self.handshake_timeout_ms),
             ("channel.join_timeout_ms", self.join_timeout_ms),
             ("channel.idle_timeout_ms", self.idle_timeout_ms),
             ("channel.slow_client_ms", self.slow_client_ms),

@@ -24,26 +24,60 @@ async fn bytes_that_are_no_websocket_close_that_connection_only() {
         bad.send_raw(odd).await;
         assert_eq!(bad.closed().await, Some(1002), "{odd:?}");
     }
-    // A header that announces an exabyte.
-    let mut bad = Client::connect(gateway.address).await;
-    bad.send_raw(b"\x81\xff\x0f\0\0\0\0\0\0\0mask").await;
-    for _ in 0..2 {
-        bad.send_raw(&[0; 600_000]).await;
-    }
-    assert_eq!(bad.closed().await, Some(1009));
     good.expect_nothing().await;
     gateway.stop().await;
 }
 
 #[actix_web::test]
-async fn invalid_utf8_in_a_text_frame_is_a_malformed_frame() {
+async fn a_header_that_announces_too_large_a_message_closes_with_1009_at_once() {
+    let gateway = Gateway::start().await;
+    for header in [
+        b"\x81\xff\x0f\0\0\0\0\0\0\0" as &[u8],
+        b"\x82\xff\0\0\0\0\0\x10\0\x01",
+    ] {
+        let mut bad = Client::connect(gateway.address).await;
+        bad.send_raw(header).await;
+        assert_eq!(bad.closed().await, Some(1009));
+    }
+    gateway.stop().await;
+}
+
+#[actix_web::test]
+async fn a_control_frame_that_is_too_long_or_in_fragments_closes_with_1002() {
+    let gateway = Gateway::start().await;
+    for frame in [b"\x89\xfe\0\x7e" as &[u8], b"\x09\x80mask"] {
+        let mut bad = Client::connect(gateway.address).await;
+        bad.send_raw(frame).await;
+        assert_eq!(bad.closed().await, Some(1002));
+    }
+    gateway.stop().await;
+}
+
+#[actix_web::test]
+async fn a_topic_or_a_ref_without_end_is_a_malformed_frame() {
+    let gateway = Gateway::start().await;
+    let long = "x".repeat(10_000);
+    for frame in [
+        json!(["1", "1", format!("room:{long}"), "phx_join", {}]),
+        json!([long, "1", "room:1", "phx_join", {}]),
+        json!([null, long, "phoenix", "heartbeat", {}]),
+    ] {
+        let mut client = Client::connect(gateway.address).await;
+        client.send(frame).await;
+        assert_eq!(client.closed().await, Some(1011));
+    }
+    gateway.stop().await;
+}
+
+#[actix_web::test]
+async fn invalid_utf8_in_a_text_frame_closes_with_1007() {
     let gateway = Gateway::start().await;
     let mut client = Client::connect(gateway.address).await;
     // Masked with zeros.
     let text = b"[null,\"1\",\"\xff\",\"e\",{}]";
     let head = [0x81, 0x80 | u8::try_from(text.len()).unwrap(), 0, 0, 0, 0];
     client.send_raw(&[&head[..], text].concat()).await;
-    assert_eq!(client.closed().await, Some(1011));
+    assert_eq!(client.closed().await, Some(1007));
     gateway.stop().await;
 }
 

@@ -3,6 +3,7 @@
 use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
 use actix_web::{App, HttpServer, dev::ServerHandle, rt};
+use bytes::Bytes;
 use gen_api::{
     GenApi, Settings,
     arguments::ArgType,
@@ -163,6 +164,7 @@ fn room(
             async {}
         })
         .on("echo", async |event| Answer::ok(event.payload))
+        .on("bytes", async |_| Answer::ok(Bytes::from_static(b"raw")))
         .on("refuse", async |_| Answer::error(json!({"reason": "no"})))
         .on("note", async |_| Answer::none())
         .on("crash", async |_| panic!("the event callback breaks"))

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gen_api::channel::{ChannelSettings, Connect, LeaveReason, Session};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     client::{Client, How, guarded, reply},
@@ -169,6 +169,78 @@ async fn requests_beyond_those_under_way_are_refused_and_may_be_tried_again() {
     gateway.gate.notify_waiters();
     assert_eq!(client.receive().await[4]["request_id"], "7");
     gateway.stop().await;
+}
+
+/// An event whose callback waits at the gate.
+fn slow(reference: &str, bytes: usize) -> Value {
+    json!(["1", reference, "room:1", "slow", {"x": "x".repeat(bytes)}])
+}
+
+fn too_many(reference: &str) -> Value {
+    let reason = json!({"reason": "too many events"});
+    reply(json!("1"), reference, "room:1", "error", reason)
+}
+
+#[actix_web::test]
+async fn events_beyond_those_under_way_are_refused_at_once_while_the_first_runs() {
+    let gateway = Gateway::with(settings(|it| it.max_in_flight = 2)).await;
+    let mut client = Client::connect(gateway.address).await;
+    client.join("1", "room:1").await;
+    for reference in ["2", "3", "4", "5"] {
+        client.send(slow(reference, 1)).await;
+    }
+    client.expect([too_many("4"), too_many("5")]).await;
+    for reference in ["2", "3"] {
+        gateway.gate.notify_one();
+        let done = reply(json!("1"), reference, "room:1", "ok", json!({"x": "x"}));
+        client.expect([done]).await;
+    }
+    gateway.stop().await;
+}
+
+#[actix_web::test]
+async fn events_that_wait_have_no_more_bytes_than_they_may() {
+    let gateway = Gateway::with(settings(|it| it.incoming_bytes = 10_000)).await;
+    let mut client = Client::connect(gateway.address).await;
+    client.join("1", "room:1").await;
+    // One is always taken, whatever its size.
+    client.send(slow("2", 20_000)).await;
+    client.send(slow("3", 10)).await;
+    client.expect([too_many("3")]).await;
+    gateway.gate.notify_one();
+    client.receive().await;
+    client.send(slow("4", 6_000)).await;
+    client.send(slow("5", 6_000)).await;
+    client.expect([too_many("5")]).await;
+    // Requests count with them.
+    let payload = json!({"service": "svc", "request_type": "sync_ok", "request_id": "6", "args": {"a": "x".repeat(6_000)}});
+    client
+        .send(json!(["1", "6", "room:1", "phoenix_gen_api", payload]))
+        .await;
+    let refused = client.receive().await;
+    assert_eq!(refused[4]["error"], "Service temporarily unavailable");
+    assert_eq!(refused[4]["can_retry"], true);
+    gateway.stop().await;
+}
+
+#[actix_web::test]
+async fn async_calls_and_streams_are_under_way_until_they_end() {
+    for request_type in ["async_held", "stream"] {
+        let gateway = Gateway::with(settings(|it| it.max_in_flight = 1)).await;
+        let mut client = Client::connect(gateway.address).await;
+        client.join("1", "api:main").await;
+        let ask = |reference: &str, request_type: &str| {
+            let payload = json!({"service": "svc", "request_type": request_type, "request_id": reference, "args": {"a": "x"}});
+            json!(["1", reference, "api:main", "phoenix_gen_api", payload])
+        };
+        client.send(ask("2", request_type)).await;
+        assert_eq!(client.receive().await[4]["async"], true);
+        assert_eq!(client.receive().await[4]["status"], "ok");
+        client.send(ask("3", "sync_ok")).await;
+        let refused = client.receive().await;
+        assert_eq!(refused[4]["can_retry"], true, "{request_type}: {refused}");
+        gateway.stop().await;
+    }
 }
 
 #[actix_web::test]

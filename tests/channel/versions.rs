@@ -127,3 +127,39 @@ async fn a_malformed_binary_frame_closes_the_connection_with_1011() {
     }
     gateway.stop().await;
 }
+
+#[actix_web::test]
+async fn a_binary_answer_that_cannot_be_written_becomes_an_error_as_text() {
+    let gateway = Gateway::start().await;
+    let mut client = Client::connect(gateway.address).await;
+    let (topic, reference) = (format!("room:{}", "x".repeat(300)), "9".repeat(300));
+    client.join("1", &topic).await;
+    client.join("1", "room:1").await;
+    let reason = json!({"reason": "answer cannot be sent"});
+    client.send(json!(["1", "2", topic, "bytes", {}])).await;
+    client
+        .expect([reply(json!("1"), "2", &topic, "error", reason.clone())])
+        .await;
+    client
+        .send(json!(["1", reference, "room:1", "bytes", {}]))
+        .await;
+    client
+        .expect([reply(
+            json!("1"),
+            &reference,
+            "room:1",
+            "error",
+            reason.clone(),
+        )])
+        .await;
+    let mut old = Client::connect_with(gateway.address, How::default())
+        .await
+        .unwrap();
+    let frame = |event: &str, payload, reference: &str| json!({"topic": "room:1", "event": event, "payload": payload, "ref": reference});
+    old.send(frame("phx_join", json!({}), "1")).await;
+    old.receive().await;
+    old.send(frame("bytes", json!({}), "2")).await;
+    let error = json!({"status": "error", "response": reason});
+    old.expect([frame("phx_reply", error, "2")]).await;
+    gateway.stop().await;
+}

@@ -13,15 +13,16 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Frame<'_>, FrameError> {
     }
     let (lengths, mut rest) = rest.split_first_chunk::<4>().ok_or(FrameError::Truncated)?;
     let [join_ref, reference, topic, event] = *lengths;
-    let mut field = |length: u8| {
-        let (field, left) = rest
+    let mut field = |field: &'static str, length: u8| {
+        let (text, left) = rest
             .split_at_checked(length.into())
             .ok_or(FrameError::Truncated)?;
         rest = left;
-        std::str::from_utf8(field).map_err(|_| FrameError::NotUtf8)
+        std::str::from_utf8(text).map_err(|_| FrameError::FieldNotUtf8 { field })
     };
-    let (join_ref, reference) = (read_ref(field(join_ref)?), read_ref(field(reference)?));
-    let (topic, event) = (field(topic)?, field(event)?);
+    let join_ref = read_ref(field("join ref", join_ref)?);
+    let reference = read_ref(field("ref", reference)?);
+    let (topic, event) = (field("topic", topic)?, field("event", event)?);
     Ok(Frame {
         join_ref,
         reference,

@@ -146,6 +146,25 @@ fn what_is_no_frame_is_an_error() {
 }
 
 #[test]
+fn refs_topics_and_events_have_a_greatest_length() {
+    let (fits, long) = ("x".repeat(1_024), "x".repeat(1_025));
+    for (index, name) in ["join ref", "ref", "topic", "event"].iter().enumerate() {
+        let frame = |text: &str| {
+            let mut frame = json!(["1", "2", "t", "e", {}]);
+            frame[index] = json!(text);
+            frame.to_string()
+        };
+        assert!(Frame::text(Version::V2, frame(&fits).as_bytes()).is_ok());
+        let long = frame(&long);
+        let Err(FrameError::TooLong { field, bytes }) = Frame::text(Version::V2, long.as_bytes())
+        else {
+            panic!("{name} was taken");
+        };
+        assert_eq!((field, bytes), (*name, 1_025));
+    }
+}
+
+#[test]
 fn deep_json_is_passed_over_without_recursion() {
     let (open, close) = ("[".repeat(50_000), "]".repeat(50_000));
     let json = format!(r#"[null,"1","t","e",{open}{close}]"#);

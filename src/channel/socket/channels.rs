@@ -15,13 +15,14 @@ use crate::channel::{
     outlet::Pushes,
     reasons,
     request::Sent,
+    respond,
 };
 
 /// A channel that is joined.
 #[derive(Clone)]
 pub(super) struct Entry {
     serial: u64,
-    join_ref: Ref,
+    seat: Arc<Seat>,
     kind: Arc<Channel>,
     pub(super) actor: Addr<ChannelActor>,
 }
@@ -69,7 +70,7 @@ impl Busy {
 }
 
 impl Socket {
-    pub(super) fn join(&mut self, frame: &Frame<'_>, bytes: &Bytes, ctx: &mut Context<Self>) {
+    pub(super) fn join(&mut self, frame: &Frame<'_>, ctx: &mut Context<Self>) {
         let Some(kind) = self.door.kind_of(&frame.topic) else {
             return self.unmatched(frame);
         };
@@ -84,7 +85,7 @@ impl Socket {
             join_ref: join_ref.clone(),
             request: JoinRequest {
                 reference: frame.reference.clone(),
-                payload: sent(frame, bytes),
+                payload: copied(frame),
             },
         };
         match self.channels.remove(&*frame.topic) {
@@ -108,18 +109,18 @@ impl Socket {
             return refuse(self, reasons::TOO_MANY_CHANNELS);
         }
         self.serial += 1;
-        let seat = Seat {
+        let seat = Arc::new(Seat {
             topic: Arc::clone(&topic),
             join_ref: next.join_ref.clone(),
             session: Arc::clone(&self.session),
             outbox: Arc::clone(&self.outbox),
             pushes: Pushes::new(),
             actor: OnceLock::new(),
-        };
+        });
         let actor = ChannelActor::new(
             Arc::clone(&self.door),
             Arc::clone(&next.kind),
-            seat,
+            Arc::clone(&seat),
             next.request,
             ctx.address(),
             self.serial,
@@ -128,7 +129,7 @@ impl Socket {
             Ok(child) => {
                 let entry = Entry {
                     serial: self.serial,
-                    join_ref: next.join_ref,
+                    seat,
                     kind: next.kind,
                     actor: child.addr().clone(),
                 };
@@ -140,7 +141,7 @@ impl Socket {
                 });
             }
             Err(error) => {
-                tracing::warn!(
+                tracing::debug!(
                     error = crate::log_text::printed(&error),
                     "a channel could not be started"
                 );
@@ -180,15 +181,35 @@ impl Socket {
         }
         let settings = &self.door.settings;
         let is_request = entry.kind.takes_requests() && frame.event == settings.request_event;
-        // One share is the socket's own.
-        let under_way = Arc::strong_count(&self.in_flight) - 1;
-        let permit = (under_way < settings.max_in_flight).then(|| Arc::clone(&self.in_flight));
-        entry.actor.do_send(Take {
-            reference: frame.reference.clone(),
-            event: (!is_request).then(|| frame.event.clone().into_owned()),
-            payload: sent(frame, bytes),
-            permit,
-        });
+        let (most, most_bytes) = (settings.max_in_flight, settings.incoming_bytes);
+        match self.in_flight.admit(bytes.len(), most, most_bytes) {
+            Some(permit) => entry.actor.do_send(Take {
+                reference: frame.reference.clone(),
+                event: (!is_request).then(|| frame.event.clone().into_owned()),
+                // An event may wait for the one before it, and its callback may keep what it gets.
+                payload: if is_request {
+                    sent(frame, bytes)
+                } else {
+                    copied(frame)
+                },
+                permit,
+            }),
+            // Here and not by the actor, so that nothing of it waits there.
+            None if is_request => {
+                let payload = sent(frame, bytes);
+                respond::refuse(&self.door, &entry.seat, &frame.reference, &payload);
+            }
+            None => {
+                let (join_ref, reason) = (&entry.seat.join_ref, Some(reasons::TOO_MANY_EVENTS));
+                self.reply(
+                    join_ref,
+                    &frame.reference,
+                    &frame.topic,
+                    Status::Error,
+                    reason,
+                );
+            }
+        }
     }
 
     fn unmatched(&self, frame: &Frame<'_>) {
@@ -225,18 +246,20 @@ impl Socket {
             }) => {
                 if ended == Ended::Crashed {
                     let (status, reason) = (Status::Error, Some(reasons::JOIN_CRASHED));
-                    self.reply(&entry.join_ref, &reference, &topic, status, reason);
+                    self.reply(&entry.seat.join_ref, &reference, &topic, status, reason);
                 }
                 self.close_old(&topic, old.as_ref());
             }
-            Some(Busy::Replacing { old, next }) => self.start(*next, Some(old.join_ref), ctx),
+            Some(Busy::Replacing { old, next }) => {
+                self.start(*next, Some(old.seat.join_ref.clone()), ctx)
+            }
             Some(Busy::Leaving {
                 topic,
                 entry,
                 reference,
             }) => {
-                self.reply(&entry.join_ref, &reference, &topic, Status::Ok, None);
-                self.tell_close(&entry.join_ref, &topic);
+                self.reply(&entry.seat.join_ref, &reference, &topic, Status::Ok, None);
+                self.tell_close(&entry.seat.join_ref, &topic);
             }
             None => self.has_ended_by_itself(serial, topic, ended),
         }
@@ -251,9 +274,9 @@ impl Socket {
             match ended {
                 Ended::Crashed => {
                     let reason = reasons::reason(reasons::CHANNEL_CRASH);
-                    self.tell(&entry.join_ref, topic, "phx_error", &reason);
+                    self.tell(&entry.seat.join_ref, topic, "phx_error", &reason);
                 }
-                _ => self.tell_close(&entry.join_ref, topic),
+                _ => self.tell_close(&entry.seat.join_ref, topic),
             }
         }
     }
@@ -271,7 +294,7 @@ impl Socket {
 
 /// Whether the frame belongs to an earlier join of the topic; one without a join ref belongs to the present one.
 fn is_stale(frame: &Frame<'_>, entry: &Entry) -> bool {
-    frame.join_ref != Ref::Null && frame.join_ref != entry.join_ref
+    frame.join_ref != Ref::Null && frame.join_ref != entry.seat.join_ref
 }
 
 /// The payload without a copy.
@@ -279,5 +302,13 @@ fn sent(frame: &Frame<'_>, bytes: &Bytes) -> Sent {
     match frame.payload {
         RawPayload::Json(raw) => Sent::Json(bytes.slice_ref(raw.get().as_bytes())),
         RawPayload::Binary(raw) => Sent::Binary(bytes.slice_ref(raw)),
+    }
+}
+
+/// The payload in memory of its own: a slice would keep all that was read together with it, for as long as it is kept.
+fn copied(frame: &Frame<'_>) -> Sent {
+    match frame.payload {
+        RawPayload::Json(raw) => Sent::Json(Bytes::copy_from_slice(raw.get().as_bytes())),
+        RawPayload::Binary(raw) => Sent::Binary(Bytes::copy_from_slice(raw)),
     }
 }
