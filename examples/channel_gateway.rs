@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use actix_web::{App, HttpResponse, HttpServer, Responder, web};
+use actix_web::{App, HttpResponse, Responder, web};
 use gen_api::{
     channel::{Channel, ChannelEndpoint, Connect, Denied, Join, Session},
     model::CheckPermission,
@@ -159,7 +159,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let css = include_str!("page/style.css");
     let (client, page) = (include_str!("page/client.js"), include_str!("page/page.js"));
     let desk = web::Data::from(desk);
-    let server = HttpServer::new(move || {
+    let mounted = endpoint.clone();
+    let server = endpoint.http_server(move || {
         App::new()
             .app_data(desk.clone())
             .route("/login", web::post().to(login))
@@ -172,7 +173,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 client,
             ))
             .service(asset("/page.js", "text/javascript; charset=utf-8", page))
-            .configure(endpoint.mount("/socket"))
+            .configure(mounted.mount("/socket"))
     });
     let server = server.disable_signals().bind(("127.0.0.1", port))?;
     for address in server.addrs() {

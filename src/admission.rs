@@ -119,7 +119,7 @@ impl fmt::Debug for Place {
 
 /// What counts as one address: an IPv4 address, also where it is written as an IPv6 one, and the 64 bits of an IPv6 address
 /// that name its network. The other 64 are the caller's own choice.
-fn neighbourhood(address: IpAddr) -> IpAddr {
+pub(crate) fn neighbourhood(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
         v4 => v4,

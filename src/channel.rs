@@ -5,7 +5,7 @@
 //! An endpoint is mounted into any actix-web application:
 //!
 //! ```
-//! use actix_web::{App, HttpServer};
+//! use actix_web::App;
 //! use gen_api::{
 //!     channel::{Answer, Channel, ChannelEndpoint, Connect, Denied, Session},
 //!     prelude::*,
@@ -44,7 +44,7 @@
 //!         .await?;
 //!
 //!     let mounted = endpoint.clone();
-//!     let server = HttpServer::new(move || App::new().configure(mounted.mount("/socket")));
+//!     let server = endpoint.http_server(move || App::new().configure(mounted.mount("/socket")));
 //!     let server = server.disable_signals().bind(("127.0.0.1", 0))?.run();
 //!     # let handle = server.handle();
 //!     # actix_web::rt::spawn(async move { handle.stop(false).await });
@@ -71,7 +71,8 @@
 //! responses are pushed on the same event; then the reply carries the request's type. The reply says `ok` also where the
 //! function failed, and `error` where there was no request, or no verified user. User id, roles and address come from the
 //! [`Session`], whatever the payload says. Up to [`max_in_flight`](ChannelSettings::max_in_flight) requests of a
-//! connection are served at a time, so responses come in the order in which they are done.
+//! connection are served at a time, so responses come in the order in which they are done. Those beyond are refused at once,
+//! and so are events of one's own.
 //!
 //! A message that the client sends to a relay group comes to itself after the reply, and to a client whose join callback
 //! [enrols](Membership::connection) it after the reply to the join.
@@ -83,11 +84,12 @@
 //!
 //! | when | what |
 //! |---|---|
+//! | an upgrade over HTTP/1.0 | HTTP 400 |
 //! | an unknown `vsn`, another origin, a denied connect | HTTP 403 |
-//! | too many connections of an address | HTTP 429 |
+//! | too many sockets of an address; in all | HTTP 429, 503 |
 //! | the connect callback panicked, or took too long; the engine has stopped | HTTP 500, 503, 503 |
 //! | a malformed frame, or the connection's actor was killed | close 1011 |
-//! | no WebSocket; a message too large | close 1002; 1009 |
+//! | no WebSocket; text that is not UTF-8; a message too large | close 1002, 1007, 1009 |
 //! | nothing heard for [`idle_timeout_ms`](ChannelSettings::idle_timeout_ms); [`disconnect`](ChannelEndpointRef::disconnect) | close 1008 |
 //! | too slow for too long | close 1013 |
 //! | the server stops | close 1001 |
@@ -95,6 +97,7 @@
 //! | a topic without a channel, or not joined | reply `unmatched topic` |
 //! | a refused join | reply with the callback's reason, `join crashed`, `join timeout` or `too many channels` |
 //! | an event of one's own | reply of the callback, `unknown event`, `too many events` or `invalid payload` |
+//! | an answer in bytes that has no binary frame | reply `answer cannot be sent` |
 //! | a callback panicked | `phx_error` with `channel_crash`; the client joins anew |
 //!
 //! # Slow clients
@@ -112,15 +115,23 @@
 //! told to end; then running requests end, clients are told that the server goes away, and the server ends. A server that
 //! handles signals itself waits for its connections first, and they do not end by themselves.
 //!
+//! # Strangers
+//!
+//! What comes before a client is known takes little: [`http_server`](ChannelEndpointRef::http_server) makes an HTTP server
+//! that bounds connections, in all and by address, and the time that they may stay silent. A client that is turned away
+//! leaves a warning with its address, its origin, the host and the list, once a minute for each address and reason.
+//!
 //! # Long polling
 //!
 //! Clients without WebSockets use `PATH/longpoll` (the JavaScript client's option `longPollFallbackMs`). Everything is the
-//! same there, but for binary frames to the client, which that transport does not have.
+//! same there, but for binary frames to the client, which that transport does not have. Messages stay until the answer to
+//! a poll is on its way to a client that is still there; the latest poll of a client is the one that counts.
 
 mod callbacks;
 mod endpoint;
 mod frame;
 mod http;
+mod http_server;
 mod joined;
 mod long_poll;
 mod members;
@@ -130,6 +141,7 @@ mod outbox;
 mod outlet;
 mod params;
 mod reasons;
+mod refusals;
 mod request;
 mod respond;
 mod session;

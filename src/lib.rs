@@ -83,9 +83,10 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), warn(clippy::expect_used, clippy::unwrap_used))]
 
+#[cfg(any(feature = "channel", feature = "grpc"))]
 #[cfg_attr(
     not(feature = "grpc"),
-    allow(dead_code, reason = "only doors have connections")
+    allow(dead_code, reason = "only the gRPC door has secrets to guess")
 )]
 mod admission;
 #[cfg(test)]

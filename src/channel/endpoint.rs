@@ -12,10 +12,11 @@ use futures_util::future::BoxFuture;
 
 use super::{
     Channel, Connect, Denied, InvalidPush, InvalidTopic, Payload, RequestEvent, Session, http,
-    long_poll::Polls, members::Members, sockets::Sockets, topic::TopicPattern,
+    long_poll::Polls, members::Members, refusals::Refusals, sockets::Sockets, topic::TopicPattern,
 };
 use crate::{
     GenApi,
+    admission::Admission,
     clock::Clock,
     settings::{ChannelSettings, InvalidSettings},
 };
@@ -41,6 +42,11 @@ pub(crate) struct Door {
     pub(super) members: Arc<Members>,
     pub(super) sockets: Arc<Sockets>,
     pub(super) polls: Arc<Polls>,
+    /// The places of TCP connections, where the server counts those.
+    pub(super) connection_places: Admission,
+    /// The places of sockets, of both transports.
+    pub(super) socket_places: Admission,
+    pub(super) refusals: Refusals,
     pub(super) connect: Option<ConnectCallback>,
     /// Where the actors of the connections live, and those of their channels.
     pub(super) connections: DynamicSupervisorRef,
@@ -131,6 +137,15 @@ impl ChannelEndpoint {
             members: Arc::default(),
             sockets: Arc::default(),
             polls: Arc::default(),
+            connection_places: Admission::new(
+                settings.max_connections,
+                settings.max_connections_per_address,
+            ),
+            socket_places: Admission::new(
+                settings.max_connections,
+                settings.max_sockets_per_address,
+            ),
+            refusals: Refusals::new(api.clock()),
             settings,
             connect,
             connections,
@@ -166,10 +181,9 @@ impl ChannelEndpointRef {
     ///
     /// The path is what the JavaScript client is given: `new Socket("/socket")`.
     ///
-    /// What comes before the upgrade is up to the `HttpServer`: its `client_request_timeout` (5 s by default) cuts clients
-    /// that let their handshake dribble, and `tcp_nodelay(true)` lets no answer wait for the one before it. A client that
-    /// stops reading is closed here, but keeps its TCP connection, and its place among those of its address, until it
-    /// reads again or goes away: actix-web sets no time limit for a write.
+    /// What comes before the upgrade is up to the server: [`http_server`](Self::http_server) makes one that minds it. A
+    /// client that stops reading is closed here, but keeps its TCP connection, and its place among those of its address,
+    /// until it reads again or goes away: actix-web sets no time limit for a write.
     pub fn mount(&self, path: &str) -> impl FnOnce(&mut ServiceConfig) + use<> {
         let (endpoint, path) = (self.clone(), path.to_owned());
         move |app| http::mount(endpoint, &path, app)

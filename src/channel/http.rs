@@ -2,8 +2,9 @@
 
 use std::{
     convert::Infallible,
-    net::{IpAddr, Ipv4Addr},
-    pin::Pin,
+    future::poll_fn,
+    net::IpAddr,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
 };
@@ -14,12 +15,13 @@ use actix_web::{
     HttpRequest, HttpResponse,
     body::{BodySize, MessageBody},
     http::{
-        StatusCode,
+        StatusCode, Version as HttpVersion,
         header::{ORIGIN, SEC_WEBSOCKET_PROTOCOL},
     },
     web,
 };
 use bytes::Bytes;
+use futures_util::future::{Either, select};
 
 use super::{
     ChannelEndpointRef, Connect, Params, Session,
@@ -27,12 +29,12 @@ use super::{
     frame::Version,
     long_poll, origin,
     outbox::Outbox,
+    refusals::{Refusal, address_of},
     socket::{Socket, Source},
-    sockets::Admitted,
     token::{Offered, PROTOCOL},
     websocket::Reader,
 };
-use crate::clock;
+use crate::{admission::Place, clock, log_text::cut};
 
 /// Adds the transports to an application.
 pub(super) fn mount(endpoint: ChannelEndpointRef, path: &str, app: &mut web::ServiceConfig) {
@@ -47,7 +49,7 @@ pub(super) fn mount(endpoint: ChannelEndpointRef, path: &str, app: &mut web::Ser
 pub(super) struct Admission {
     pub(super) version: Version,
     pub(super) session: Arc<Session>,
-    pub(super) admitted: Admitted,
+    pub(super) place: Place,
 }
 
 /// Judges a client that wants to connect; the error is the status that it gets.
@@ -57,18 +59,21 @@ pub(super) async fn admit(
     token: Option<String>,
 ) -> Result<Admission, StatusCode> {
     let params = Params::parse(request.query_string());
-    let version = Version::parse(params.text("vsn")).ok_or(StatusCode::FORBIDDEN)?;
-    if !has_allowed_origin(door, request) {
-        return Err(StatusCode::FORBIDDEN);
-    }
     let peer_addr = request.peer_addr();
-    // Connections through a Unix socket have no address; they count together.
-    let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-    let address = peer_addr.map_or(unknown, |peer| peer.ip());
-    let admitted = door
-        .sockets
-        .admit(address, door.settings.max_sockets_per_address)
-        .ok_or(StatusCode::TOO_MANY_REQUESTS)?;
+    let address = address_of(peer_addr);
+    let vsn = params.text("vsn");
+    let Some(version) = Version::parse(vsn) else {
+        if let Some(untold) = door.refusals.untold(address, Refusal::Version) {
+            let vsn = cut(vsn.unwrap_or_default());
+            tracing::warn!(%address, vsn, untold, "a client was refused: it speaks another version of the protocol");
+        }
+        return Err(Refusal::Version.status());
+    };
+    if !has_allowed_origin(door, request) {
+        return Err(refuse_origin(door, request));
+    }
+    let place = door.socket_places.admit(address);
+    let place = place.map_err(|full| door.refuse(address, full.into()))?;
     let session = match &door.connect {
         None => Session::anonymous(),
         Some(connect) => {
@@ -91,18 +96,15 @@ pub(super) async fn admit(
                     );
                     return Err(StatusCode::FORBIDDEN);
                 }
-                Some(Err(_)) => {
-                    tracing::error!("the connect callback panicked");
-                    return Err(StatusCode::INTERNAL_SERVER_ERROR);
-                }
-                None => return Err(StatusCode::SERVICE_UNAVAILABLE),
+                Some(Err(_)) => return Err(door.refuse(address, Refusal::CallbackPanicked)),
+                None => return Err(door.refuse(address, Refusal::CallbackTimedOut)),
             }
         }
     };
     Ok(Admission {
         version,
         session: Arc::new(session.complete(peer_addr)),
-        admitted,
+        place,
     })
 }
 
@@ -117,22 +119,69 @@ pub(super) fn has_allowed_origin(door: &Door, request: &HttpRequest) -> bool {
     }
 }
 
+/// Tells of a page that may not connect; the status that it gets.
+pub(super) fn refuse_origin(door: &Door, request: &HttpRequest) -> StatusCode {
+    let address = address_of(request.peer_addr());
+    if let Some(untold) = door.refusals.untold(address, Refusal::Origin) {
+        let origin = request.headers().get(ORIGIN);
+        let origin = String::from_utf8_lossy(origin.map_or(&[], |origin| origin.as_bytes()));
+        let origin = cut(&origin);
+        let info = request.connection_info();
+        let host = cut(info.host());
+        let origins = &door.settings.origins;
+        tracing::warn!(
+            %address, origin, host, ?origins, untold,
+            "a page was refused: its origin is not in `channel.origins`, which admits the same host where it is empty"
+        );
+    }
+    Refusal::Origin.status()
+}
+
+impl Door {
+    /// Tells of a client that was turned away; the status that it gets.
+    pub(super) fn refuse(&self, address: IpAddr, why: Refusal) -> StatusCode {
+        if let Some(untold) = self.refusals.untold(address, why) {
+            match why {
+                Refusal::CallbackPanicked => {
+                    tracing::error!(%address, untold, "the connect callback panicked");
+                }
+                _ => tracing::warn!(%address, ?why, untold, "a client was refused"),
+            }
+        }
+        why.status()
+    }
+}
+
 async fn websocket(
     request: HttpRequest,
     payload: web::Payload,
     endpoint: web::Data<ChannelEndpointRef>,
 ) -> actix_web::Result<HttpResponse> {
     let door = &endpoint.door;
+    if request.version() < HttpVersion::HTTP_11 {
+        // RFC 6455, section 4.1.
+        return Ok(HttpResponse::BadRequest().body("a WebSocket needs HTTP/1.1"));
+    }
     let mut response = match handshake(request.head()) {
         Ok(response) => response,
         Err(error) => return Ok(actix_http::Response::from(error).into()),
     };
     let offered = Offered::of(request.headers());
+    let mut reader = Reader::new(payload.into_inner(), door.settings.max_frame_bytes);
+    let admitted = {
+        let admitting = pin!(admit(door, &request, offered.token));
+        let gone = poll_fn(|cx| reader.poll_gone(cx));
+        match select(admitting, gone).await {
+            Either::Left((admitted, _)) => admitted,
+            // Nobody waits for the callback, nor for an answer.
+            Either::Right(((), _)) => Err(StatusCode::BAD_REQUEST),
+        }
+    };
     let Admission {
         version,
         session,
-        admitted,
-    } = match admit(door, &request, offered.token).await {
+        place,
+    } = match admitted {
         Ok(admission) => admission,
         Err(status) => return Ok(HttpResponse::new(status)),
     };
@@ -140,16 +189,16 @@ async fn websocket(
         response.insert_header((SEC_WEBSOCKET_PROTOCOL, PROTOCOL));
     }
     let outbox = Arc::new(Outbox::websocket(version, door.settings.outgoing_bytes));
-    let reader = Reader::new(payload.into_inner(), door.settings.max_frame_bytes);
     let listed = door.sockets.enter(&session, &outbox);
     let body = Body {
         outbox: Arc::clone(&outbox),
-        _admitted: admitted,
+        _place: place,
     };
     let source = Source::WebSocket(Box::new(reader));
     let socket = Socket::new(Arc::clone(door), session, outbox, source, listed);
     if let Err(error) = door.connections.spawn_local(socket) {
-        tracing::warn!(
+        // Strangers come also when it has stopped.
+        tracing::debug!(
             error = crate::log_text::printed(&error),
             "a connection was refused"
         );
@@ -163,7 +212,7 @@ async fn websocket(
 struct Body {
     outbox: Arc<Outbox>,
     /// Held until the connection is gone, also where its socket is not any more.
-    _admitted: Admitted,
+    _place: Place,
 }
 
 impl MessageBody for Body {

@@ -2,7 +2,9 @@
 //!
 //! Its answers have HTTP status 200; what a client looks at is the `status` within.
 
-use std::{future::poll_fn, sync::Arc};
+mod delivery;
+
+use std::{collections::VecDeque, future::poll_fn, sync::Arc};
 
 use actix::Addr;
 use actix_web::{
@@ -15,16 +17,16 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use serde::Serialize;
 
+use self::delivery::Delivery;
 use super::{
     ChannelEndpointRef, Params,
     endpoint::Door,
-    http::{Admission, admit, has_allowed_origin},
-    outbox::Outbox,
+    http::{Admission, admit, has_allowed_origin, refuse_origin},
+    outbox::{Outbox, PollEnd},
     socket::{Posted, Socket, Source, Waiting},
-    sockets::Admitted,
     websocket::Message,
 };
-use crate::clock;
+use crate::{admission::Place, clock};
 
 /// How many frames a request may carry.
 const MAX_FRAMES: usize = 100;
@@ -41,17 +43,19 @@ pub(crate) struct Polls {
 struct Polled {
     outbox: Arc<Outbox>,
     socket: Addr<Socket>,
-    _admitted: Admitted,
+    _place: Place,
 }
 
 #[derive(Default, Serialize)]
-struct Answer {
+struct Answer<'a> {
     status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
-    token: Option<String>,
+    token: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    messages: Option<Vec<String>>,
+    messages: Option<&'a VecDeque<String>>,
 }
+
+const NO_MESSAGES: &VecDeque<String> = &VecDeque::new();
 
 pub(super) fn mount(app: &mut web::ServiceConfig) {
     app.service(
@@ -65,36 +69,47 @@ pub(super) fn mount(app: &mut web::ServiceConfig) {
 async fn poll(request: HttpRequest, endpoint: web::Data<ChannelEndpointRef>) -> HttpResponse {
     let door = &endpoint.door;
     let params = Params::parse(request.query_string());
-    let answer = match params.text("token").map(|token| (token, door.find(token))) {
+    match params.text("token").map(|token| (token, door.find(token))) {
         Some((token, Some(polled))) if has_allowed_origin(door, &request) => {
-            listen(door, token, &polled).await
+            listen(door, &request, token, &polled).await
         }
         _ => open(door, &request).await,
-    };
-    respond(door, &request, &answer)
-}
-
-/// Waits for something to tell.
-async fn listen(door: &Door, token: &str, polled: &Polled) -> Answer {
-    let (status, messages) = {
-        polled.socket.do_send(Posted(Vec::new()));
-        let texts = poll_fn(|cx| polled.outbox.poll_texts(cx));
-        match clock::within(&*door.clock, door.settings.long_poll_window(), texts).await {
-            Some(Ok(texts)) => (200, texts),
-            // The connection is over, so the client has to begin anew.
-            Some(Err(_)) => (410, Vec::new()),
-            None => (204, Vec::new()),
-        }
-    };
-    Answer {
-        status,
-        token: (status != 410).then(|| token.to_owned()),
-        messages: Some(messages),
     }
 }
 
+/// Waits for something to tell.
+async fn listen(door: &Door, request: &HttpRequest, token: &str, polled: &Polled) -> HttpResponse {
+    polled.socket.do_send(Posted(Vec::new()));
+    let outbox = &polled.outbox;
+    let number = outbox.begin_poll();
+    let deliver = |texts: &VecDeque<String>| {
+        let body = serde_json::to_vec(&Answer::new(200, Some(token), texts))?;
+        Ok::<_, serde_json::Error>((body, texts.len()))
+    };
+    let texts = poll_fn(|cx| outbox.poll_texts(number, deliver, cx));
+    let status = match clock::within(&*door.clock, door.settings.long_poll_window(), texts).await {
+        Some(Ok(Ok((body, count)))) => {
+            let delivery = Delivery::new(Arc::clone(outbox), number, count, body.into());
+            let mut response = HttpResponse::Ok();
+            allow_origin(door, request, &mut response);
+            response.content_type(header::ContentType::json());
+            return response.body(delivery);
+        }
+        // Texts that cannot be written there are none.
+        Some(Ok(Err(error))) => {
+            tracing::error!(%error, "a poll could not be answered");
+            500
+        }
+        // The connection is over, so the client has to begin anew.
+        Some(Err(PollEnd::Closed)) => 410,
+        Some(Err(PollEnd::Followed)) | None => 204,
+    };
+    let token = (status != 410).then_some(token);
+    respond(door, request, &Answer::new(status, token, NO_MESSAGES))
+}
+
 /// Begins a connection: status 410 with its token.
-async fn open(door: &Arc<Door>, request: &HttpRequest) -> Answer {
+async fn open(door: &Arc<Door>, request: &HttpRequest) -> HttpResponse {
     let auth = request.headers().get(TOKEN_HEADER);
     let auth = auth
         .and_then(|token| token.to_str().ok())
@@ -102,10 +117,10 @@ async fn open(door: &Arc<Door>, request: &HttpRequest) -> Answer {
     let Admission {
         version,
         session,
-        admitted,
+        place,
     } = match admit(door, request, auth).await {
         Ok(admission) => admission,
-        Err(status) => return Answer::of(status),
+        Err(status) => return respond(door, request, &Answer::of(status)),
     };
     let outbox = Arc::new(Outbox::long_poll(version, door.settings.outgoing_bytes));
     let listed = door.sockets.enter(&session, &outbox);
@@ -122,25 +137,21 @@ async fn open(door: &Arc<Door>, request: &HttpRequest) -> Answer {
             let polled = Polled {
                 outbox,
                 socket: child.addr().clone(),
-                _admitted: admitted,
+                _place: place,
             };
             door.polls
                 .open
                 .pin()
                 .insert(token.clone(), Arc::new(polled));
             forget_at_end(door, &token, child);
-            Answer {
-                status: 410,
-                token: Some(token),
-                messages: Some(Vec::new()),
-            }
+            respond(door, request, &Answer::new(410, Some(&token), NO_MESSAGES))
         }
         Err(error) => {
-            tracing::warn!(
+            tracing::debug!(
                 error = crate::log_text::printed(&error),
-                "a connection was refused"
+                "the endpoint has stopped"
             );
-            Answer::of(StatusCode::SERVICE_UNAVAILABLE)
+            respond(door, request, &Answer::of(StatusCode::SERVICE_UNAVAILABLE))
         }
     }
 }
@@ -175,11 +186,13 @@ async fn take(
 ) -> Result<(), StatusCode> {
     let params = Params::parse(request.query_string());
     if !has_allowed_origin(door, request) {
-        return Err(StatusCode::FORBIDDEN);
+        return Err(refuse_origin(door, request));
     }
     let token = params.text("token").ok_or(StatusCode::GONE)?;
     let polled = door.find(token).ok_or(StatusCode::GONE)?;
-    let frames = frames(read(body, door.settings.max_frame_bytes).await?)?;
+    let body = read(body, door.settings.max_frame_bytes);
+    let body = clock::within(&*door.clock, door.settings.idle_timeout(), body).await;
+    let frames = frames(body.ok_or(StatusCode::REQUEST_TIMEOUT)??)?;
     match polled.socket.send(Posted(frames)).await {
         Ok(true) => Ok(()),
         Ok(false) => Err(StatusCode::TOO_MANY_REQUESTS),
@@ -236,7 +249,7 @@ async fn preflight(request: HttpRequest, endpoint: web::Data<ChannelEndpointRef>
     response.finish()
 }
 
-fn respond(door: &Door, request: &HttpRequest, answer: &Answer) -> HttpResponse {
+fn respond(door: &Door, request: &HttpRequest, answer: &Answer<'_>) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     allow_origin(door, request, &mut response);
     response.json(answer)
@@ -252,7 +265,15 @@ fn allow_origin(door: &Door, request: &HttpRequest, response: &mut HttpResponseB
     }
 }
 
-impl Answer {
+impl<'a> Answer<'a> {
+    fn new(status: u16, token: Option<&'a str>, messages: &'a VecDeque<String>) -> Self {
+        Self {
+            status,
+            token,
+            messages: Some(messages),
+        }
+    }
+
     fn of(status: StatusCode) -> Self {
         Self {
             status: status.as_u16(),

@@ -56,8 +56,17 @@ struct State {
 enum Queue {
     /// Frames as they go to the network.
     WebSocket(BytesMut),
-    /// Texts for the next poll, and their bytes.
-    LongPoll(VecDeque<String>, usize),
+    /// Texts for the next poll.
+    LongPoll(Texts),
+}
+
+#[derive(Default)]
+struct Texts {
+    waiting: VecDeque<String>,
+    bytes: usize,
+    /// The number of the latest poll. Only that one is given texts: whoever polls anew does not read the answer to the one
+    /// before.
+    poll: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +83,15 @@ enum Phase {
 /// The client is gone, or going.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Gone;
+
+/// Why a poll gets no texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum PollEnd {
+    #[error("the client has polled anew")]
+    Followed,
+    #[error("the connection is over")]
+    Closed,
+}
 
 /// Why a push was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +116,7 @@ impl Outbox {
     }
 
     pub(crate) fn long_poll(version: Version, limit: usize) -> Self {
-        Self::new(version, limit, Queue::LongPoll(VecDeque::new(), 0))
+        Self::new(version, limit, Queue::LongPoll(Texts::default()))
     }
 
     fn new(version: Version, limit: usize, queue: Queue) -> Self {
@@ -272,18 +290,51 @@ impl Outbox {
         state.poll_end(cx).map(|_| None)
     }
 
-    /// The texts for a poll; `Err` with the code of the close once there will be no more.
-    pub(crate) fn poll_texts(&self, cx: &Context<'_>) -> Poll<Result<Vec<String>, u16>> {
+    /// The number of a poll that begins; the one before it is over.
+    pub(crate) fn begin_poll(&self) -> u64 {
         let mut state = self.state.lock();
-        if let Queue::LongPoll(texts, bytes) = &mut state.queue
-            && !texts.is_empty()
-        {
-            *bytes = 0;
-            let texts = std::mem::take(texts).into();
-            self.have_taken(state);
-            return Poll::Ready(Ok(texts));
+        state.wake_sender();
+        match &mut state.queue {
+            Queue::LongPoll(texts) => {
+                texts.poll += 1;
+                texts.poll
+            }
+            Queue::WebSocket(_) => 0,
         }
-        state.poll_end(cx).map(Err)
+    }
+
+    /// Has a poll look at the texts once there are any; they stay until they are [taken](Self::take_texts).
+    pub(crate) fn poll_texts<T>(
+        &self,
+        poll: u64,
+        look: impl FnOnce(&VecDeque<String>) -> T,
+        cx: &Context<'_>,
+    ) -> Poll<Result<T, PollEnd>> {
+        let mut state = self.state.lock();
+        if let Queue::LongPoll(texts) = &state.queue {
+            if texts.poll != poll {
+                return Poll::Ready(Err(PollEnd::Followed));
+            }
+            if !texts.waiting.is_empty() {
+                return Poll::Ready(Ok(look(&texts.waiting)));
+            }
+        }
+        state.poll_end(cx).map(|_| Err(PollEnd::Closed))
+    }
+
+    /// Takes out the first texts, which the client has as good as received; not where it has polled anew meanwhile.
+    pub(crate) fn take_texts(&self, poll: u64, count: usize) -> Result<(), PollEnd> {
+        let mut state = self.state.lock();
+        if let Queue::LongPoll(texts) = &mut state.queue {
+            if texts.poll != poll {
+                return Err(PollEnd::Followed);
+            }
+            let count = count.min(texts.waiting.len());
+            let taken: usize = texts.waiting.drain(..count).map(|text| text.len()).sum();
+            texts.bytes -= taken;
+        }
+        self.have_taken(state);
+        Ok(())
     }
 
     fn have_taken(&self, mut state: parking_lot::MutexGuard<'_, State>) {
@@ -376,16 +427,16 @@ impl Queue {
     fn bytes(&self) -> usize {
         match self {
             Self::WebSocket(buffer) => buffer.len(),
-            Self::LongPoll(_, bytes) => *bytes,
+            Self::LongPoll(texts) => texts.bytes,
         }
     }
 
     fn clear(&mut self) {
         match self {
             Self::WebSocket(buffer) => *buffer = BytesMut::new(),
-            Self::LongPoll(texts, bytes) => {
-                texts.clear();
-                *bytes = 0;
+            Self::LongPoll(texts) => {
+                texts.waiting.clear();
+                texts.bytes = 0;
             }
         }
     }
@@ -394,11 +445,11 @@ impl Queue {
         match (self, kind) {
             (Self::WebSocket(buffer), Kind::Text) => write_frame(buffer, OpCode::Text, frame),
             (Self::WebSocket(buffer), Kind::Binary) => write_frame(buffer, OpCode::Binary, frame),
-            (Self::LongPoll(texts, bytes), Kind::Text) => {
+            (Self::LongPoll(texts), Kind::Text) => {
                 // What was written as JSON is a text.
                 if let Ok(text) = std::str::from_utf8(frame) {
-                    *bytes += text.len();
-                    texts.push_back(text.to_owned());
+                    texts.bytes += text.len();
+                    texts.waiting.push_back(text.to_owned());
                 }
             }
             // Nobody writes such a frame: see `can_take`.

@@ -1,15 +1,9 @@
-//! The connections that are open, by number and by address.
+//! The connections that are open.
 
-use std::{
-    collections::HashMap,
-    net::IpAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
-
-use parking_lot::Mutex;
 
 use super::{Session, outbox::Outbox};
 
@@ -18,7 +12,6 @@ use super::{Session, outbox::Outbox};
 pub(crate) struct Sockets {
     open: papaya::HashMap<u64, Arc<Listing>>,
     next: AtomicU64,
-    addresses: Mutex<HashMap<IpAddr, usize>>,
 }
 
 #[derive(Debug)]
@@ -40,20 +33,6 @@ impl Sockets {
             sockets: Arc::clone(self),
             number,
         }
-    }
-
-    /// Counts a connection of an address in, unless it has as many as it may have.
-    pub(crate) fn admit(self: &Arc<Self>, address: IpAddr, most: usize) -> Option<Admitted> {
-        let mut addresses = self.addresses.lock();
-        let count = addresses.entry(address).or_default();
-        if *count >= most {
-            return None;
-        }
-        *count += 1;
-        Some(Admitted {
-            sockets: Arc::clone(self),
-            address,
-        })
     }
 
     /// Does something with each connection that has this id; how many those are.
@@ -89,42 +68,10 @@ impl Drop for Listed {
     }
 }
 
-/// A connection's share of what its address may have.
-#[derive(Debug)]
-pub(crate) struct Admitted {
-    sockets: Arc<Sockets>,
-    address: IpAddr,
-}
-
-impl Drop for Admitted {
-    fn drop(&mut self) {
-        let mut addresses = self.sockets.addresses.lock();
-        if let Some(count) = addresses.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                addresses.remove(&self.address);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::channel::frame::Version;
-
-    #[test]
-    fn an_address_has_no_more_connections_than_it_may_and_gets_them_back() {
-        let sockets = Arc::new(Sockets::default());
-        let (one, other) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
-        let first = sockets.admit(one, 2).unwrap();
-        let _second = sockets.admit(one, 2).unwrap();
-        assert!(sockets.admit(one, 2).is_none());
-        assert!(sockets.admit(other, 2).is_some());
-        drop(first);
-        assert!(sockets.admit(one, 2).is_some());
-        assert_eq!(sockets.addresses.lock().len(), 1);
-    }
 
     #[test]
     fn connections_are_found_by_their_id_while_they_are_open() {

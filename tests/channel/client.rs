@@ -44,6 +44,19 @@ impl Client {
 
     /// Connects; the error is the HTTP status instead of 101.
     pub(crate) async fn connect_with(address: SocketAddr, how: How<'_>) -> Result<Self, u16> {
+        let mut stream = Self::ask(address, how).await;
+        let headers = guarded(read_head(&mut stream)).await;
+        match status(&headers) {
+            101 => Ok(Self {
+                framed: Framed::new(stream, Codec::new().client_mode().max_size(10_000_000)),
+                headers,
+            }),
+            status => Err(status),
+        }
+    }
+
+    /// Asks for a connection, and leaves the answer to whoever reads it.
+    pub(crate) async fn ask(address: SocketAddr, how: How<'_>) -> TcpStream {
         let socket = TcpSocket::new_v4().expect("a socket");
         if let Some(bytes) = how.receive_buffer {
             socket.set_recv_buffer_size(bytes).expect("a small buffer");
@@ -60,14 +73,7 @@ impl Client {
         }
         request.push_str("\r\n");
         stream.write_all(request.as_bytes()).await.expect("written");
-        let headers = guarded(read_head(&mut stream)).await;
-        match status(&headers) {
-            101 => Ok(Self {
-                framed: Framed::new(stream, Codec::new().client_mode().max_size(10_000_000)),
-                headers,
-            }),
-            status => Err(status),
-        }
+        stream
     }
 
     pub(crate) async fn send(&mut self, frame: Value) {
@@ -174,7 +180,7 @@ pub(crate) fn reply(
     json!([join_ref, reference, topic, "phx_reply", payload])
 }
 
-/// The status and the body of a plain HTTP request.
+/// The status, the head and the body of the answer to a plain HTTP request.
 pub(crate) async fn http(
     address: SocketAddr,
     method: &str,
@@ -182,7 +188,6 @@ pub(crate) async fn http(
     headers: &[(&str, &str)],
     body: &str,
 ) -> (u16, String, String) {
-    let mut stream = TcpStream::connect(address).await.expect("a server");
     let length = body.len();
     let mut request = format!(
         "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {length}\r\n"
@@ -190,8 +195,18 @@ pub(crate) async fn http(
     for (name, value) in headers {
         let _ = write!(request, "{name}: {value}\r\n");
     }
-    let request = format!("{request}\r\n{body}");
-    stream.write_all(request.as_bytes()).await.expect("written");
+    answer(said(address, &format!("{request}\r\n{body}")).await).await
+}
+
+/// A connection on which this is said.
+pub(crate) async fn said(address: SocketAddr, text: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.expect("a server");
+    stream.write_all(text.as_bytes()).await.expect("written");
+    stream
+}
+
+/// The status, the head and the body of the answer, after which the server ends the connection.
+pub(crate) async fn answer(mut stream: TcpStream) -> (u16, String, String) {
     let head = guarded(read_head(&mut stream)).await;
     let mut body = String::new();
     guarded(stream.read_to_string(&mut body))

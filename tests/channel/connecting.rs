@@ -6,7 +6,7 @@ use gen_api::channel::{
 use serde_json::json;
 
 use crate::{
-    client::{Client, How, guarded},
+    client::{Client, How, answer, guarded, said},
     gateway::Gateway,
 };
 
@@ -160,5 +160,55 @@ async fn after_the_stop_of_the_engine_nobody_connects() {
     gateway.api.stop().await;
     let connected = Client::connect_with(gateway.address, query("vsn=2.0.0")).await;
     assert_eq!(connected.err(), Some(503));
+    gateway.stop().await;
+}
+
+#[actix_web::test]
+async fn a_connect_that_is_given_up_frees_its_place_at_once() {
+    let verify = async |connect: Connect| {
+        if connect.params.text("hang").is_some() {
+            std::future::pending::<()>().await;
+        }
+        Ok(Session::user("ann"))
+    };
+    let mut settings = ChannelSettings::default();
+    settings.max_sockets_per_address = 1;
+    let gateway = Gateway::connecting(settings, verify).await;
+    let long_poll = "GET /socket/longpoll?vsn=2.0.0&hang=1 HTTP/1.1\r\nHost: x\r\n\r\n";
+    for transport in ["websocket", "longpoll"] {
+        let waiting = match transport {
+            "websocket" => Client::ask(gateway.address, query("vsn=2.0.0&hang=1")).await,
+            _ => said(gateway.address, long_poll).await,
+        };
+        // The callback is under way once its time is counted.
+        gateway.timers(1).await;
+        let taken = Client::connect_with(gateway.address, query("vsn=2.0.0")).await;
+        assert_eq!(taken.err(), Some(429));
+        drop(waiting);
+        let again = async {
+            loop {
+                match Client::connect_with(gateway.address, query("vsn=2.0.0")).await {
+                    Ok(client) => return client,
+                    Err(status) => assert_eq!(status, 429),
+                }
+            }
+        };
+        let client = guarded(again).await;
+        client.vanish();
+        while gateway.endpoint.counts().sockets > 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    gateway.stop().await;
+}
+
+#[actix_web::test]
+async fn an_upgrade_over_http_1_0_is_refused() {
+    let gateway = Gateway::start().await;
+    let request = "GET /socket/websocket?vsn=2.0.0 HTTP/1.0\r\nHost: x\r\nUpgrade: websocket\r\n\
+                   Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let (status, ..) = answer(said(gateway.address, request).await).await;
+    assert_eq!(status, 400);
     gateway.stop().await;
 }

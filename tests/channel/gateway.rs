@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
-use actix_web::{App, HttpServer, dev::ServerHandle, rt};
+use actix_web::{App, dev::ServerHandle, rt};
 use bytes::Bytes;
 use gen_api::{
     GenApi, Settings,
@@ -96,7 +96,8 @@ impl Gateway {
             .await
             .expect("the endpoint starts");
         let mounted = endpoint.clone();
-        let server = HttpServer::new(move || App::new().configure(mounted.mount("/socket")))
+        let server = endpoint
+            .http_server(move || App::new().configure(mounted.mount("/socket")))
             .workers(1)
             .disable_signals()
             .bind(("127.0.0.1", 0))

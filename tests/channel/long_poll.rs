@@ -2,11 +2,14 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use actix_web::{App, HttpServer, rt};
+use bytes::Bytes;
 use gen_api::channel::{ChannelSettings, Connect, Denied, Session};
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
 
 use crate::{
-    client::{http, reply},
+    client::{answer, guarded, http, reply, said},
     gateway::Gateway,
 };
 
@@ -35,6 +38,15 @@ impl Poller {
 
     async fn poll(&self) -> Value {
         get(self.address, &format!("vsn=2.0.0&token={}", self.token)).await
+    }
+
+    /// Begins a poll, and leaves the answer to whoever reads it.
+    async fn ask(&self) -> TcpStream {
+        let token = &self.token;
+        let poll = format!(
+            "GET /socket/longpoll?vsn=2.0.0&token={token} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        );
+        said(self.address, &poll).await
     }
 
     /// The frames of one poll.
@@ -211,5 +223,131 @@ async fn a_page_of_a_listed_origin_may_read_the_answers() {
             "{method} {origin}"
         );
     }
+    gateway.stop().await;
+}
+
+#[actix_web::test]
+async fn what_is_posted_and_waits_has_no_more_bytes_than_it_may() {
+    let mut settings = ChannelSettings::default();
+    settings.incoming_bytes = 10_000;
+    settings.max_frames_per_second = 1;
+    let gateway = Gateway::with(settings).await;
+    let poller = Poller::connect(gateway.address).await;
+    let beat = |bytes: usize| json!([null, "1", "phoenix", "heartbeat", {"x": "x".repeat(bytes)}]);
+    let taken = json!({"status": 200});
+    // The post itself counts as the frame of this second.
+    assert_eq!(poller.post(&[beat(20_000)]).await, taken);
+    assert_eq!(poller.post(&[beat(1)]).await, json!({"status": 429}));
+    while gateway.endpoint.counts().sockets == 1 {
+        gateway.clock.advance(Duration::from_secs(1));
+        if poller.post(&[beat(6_000)]).await == taken {
+            break;
+        }
+    }
+    assert_eq!(poller.post(&[beat(6_000)]).await, json!({"status": 429}));
+    gateway.stop().await;
+}
+
+#[actix_web::test]
+async fn a_message_stays_until_a_poller_that_is_alive_has_taken_it() {
+    let gateway = Gateway::start().await;
+    // One that knows nothing of clients that go away while their request is served.
+    let mounted = gateway.endpoint.clone();
+    let plain = HttpServer::new(move || App::new().configure(mounted.mount("/socket")))
+        .workers(1)
+        .disable_signals()
+        .bind(("127.0.0.1", 0))
+        .unwrap();
+    let plain_address = plain.addrs()[0];
+    let plain = plain.run();
+    let handle = plain.handle();
+    rt::spawn(plain);
+    for address in [gateway.address, plain_address] {
+        let poller = Poller::connect(address).await;
+        poller
+            .post(&[json!(["1", "1", "room:1", "phx_join", {}])])
+            .await;
+        assert_eq!(poller.frames().await.len(), 1);
+        let gone = poller.ask().await;
+        // That of the socket for its silence, and that of the poll.
+        gateway.timers(2).await;
+        drop(gone);
+        let broadcast = |n: u32| json!([null, null, "room:1", "bcast", {"n": n}]);
+        for n in 0..2 {
+            let payload = json!({"n": n});
+            assert_eq!(
+                gateway.endpoint.broadcast("room:1", "bcast", payload),
+                Ok(1)
+            );
+            // Whoever was woken by that has had its turn before this is answered.
+            poller.post(&[]).await;
+        }
+        assert_eq!(poller.frames().await, [broadcast(0), broadcast(1)]);
+        poller
+            .post(&[json!(["1", "2", "room:1", "phx_leave", {}])])
+            .await;
+        assert_eq!(poller.frames().await.len(), 2);
+        while gateway.endpoint.counts().sockets > 0 {
+            gateway.clock.advance(Duration::from_secs(10));
+            tokio::task::yield_now().await;
+        }
+    }
+    gateway.stop().await;
+    handle.stop(false).await;
+}
+
+#[actix_web::test]
+async fn a_poll_is_over_when_the_client_polls_anew() {
+    let gateway = Gateway::start().await;
+    let poller = Poller::connect(gateway.address).await;
+    let first = poller.ask().await;
+    gateway.timers(2).await;
+    let second = poller.ask().await;
+    let (_, _, body) = answer(first).await;
+    let body: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(body["status"], 204);
+    poller
+        .post(&[json!([null, "1", "phoenix", "heartbeat", {}])])
+        .await;
+    let (_, _, body) = answer(second).await;
+    let body: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(body["messages"].as_array().unwrap().len(), 1);
+    gateway.stop().await;
+}
+
+#[actix_web::test]
+async fn a_post_that_dribbles_is_given_up() {
+    let gateway = Gateway::start().await;
+    let poller = Poller::connect(gateway.address).await;
+    let post = format!(
+        "POST /socket/longpoll?vsn=2.0.0&token={} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n[null,",
+        poller.token
+    );
+    let dribbling = said(gateway.address, &post).await;
+    gateway.timers(2).await;
+    gateway.clock.advance(Duration::from_secs(60));
+    let (_, _, body) = answer(dribbling).await;
+    assert_eq!(body, r#"{"status":408}"#);
+    gateway.stop().await;
+}
+
+#[actix_web::test]
+async fn bytes_cannot_be_polled_and_those_who_send_them_are_told() {
+    let mut gateway = Gateway::start().await;
+    let poller = Poller::connect(gateway.address).await;
+    poller
+        .post(&[json!(["1", "1", "room:1", "phx_join", {}])])
+        .await;
+    let membership = guarded(gateway.joined.recv()).await.unwrap();
+    assert_eq!(poller.frames().await.len(), 1);
+    let bytes = Bytes::from_static(b"raw");
+    assert!(membership.push("news", bytes.clone()).is_err());
+    assert_eq!(gateway.endpoint.broadcast("room:1", "news", bytes), Ok(0));
+    poller
+        .post(&[json!(["1", "2", "room:1", "bytes", {}])])
+        .await;
+    let reason = json!({"reason": "answer cannot be sent"});
+    let error = reply(json!("1"), "2", "room:1", "error", reason);
+    assert_eq!(poller.frames().await, [error]);
     gateway.stop().await;
 }

@@ -9,6 +9,7 @@ mod gateway;
 mod limits;
 mod long_poll;
 mod overload;
+mod refused;
 mod relay;
 mod requests;
 mod versions;

@@ -3,7 +3,6 @@
 use std::{pin::pin, time::Duration};
 
 use actix_http::ws::{Item, Message};
-use actix_web::{App, HttpServer, rt};
 use bytes::Bytes;
 use futures_util::future::{join_all, select};
 use gen_api::channel::{ChannelSettings, LeaveReason};
@@ -230,18 +229,8 @@ async fn a_flood_of_connections_from_one_address_gets_as_many_as_it_may_have() {
 
 #[actix_web::test]
 async fn handshakes_that_dribble_are_cut_by_the_http_server_and_keep_nobody_out() {
-    let gateway = Gateway::start().await;
-    let mounted = gateway.endpoint.clone();
-    let server = HttpServer::new(move || App::new().configure(mounted.mount("/socket")))
-        .workers(1)
-        .disable_signals()
-        .client_request_timeout(Duration::from_millis(200))
-        .bind(("127.0.0.1", 0))
-        .expect("a port");
-    let address = server.addrs()[0];
-    let server = server.run();
-    let handle = server.handle();
-    rt::spawn(server);
+    let gateway = Gateway::with(settings(|it| it.handshake_timeout_ms = 200)).await;
+    let address = gateway.address;
     let mut dribbling = Vec::new();
     for _ in 0..50 {
         let mut stream = TcpStream::connect(address).await.expect("a server");
@@ -274,7 +263,43 @@ async fn handshakes_that_dribble_are_cut_by_the_http_server_and_keep_nobody_out(
     }
     is_served(&mut good, "2").await;
     gateway.stop().await;
-    handle.stop(false).await;
+}
+
+#[actix_web::test]
+async fn connections_beyond_those_of_an_address_are_cut_as_they_come() {
+    let gateway = Gateway::with(settings(|it| it.max_connections_per_address = 3)).await;
+    let connect = || async { TcpStream::connect(gateway.address).await.expect("a server") };
+    let mut silent = [connect().await, connect().await, connect().await];
+    let is_cut = async |stream: &mut TcpStream| {
+        // Cut ends the reading, with or without an error; one that has its place is silent.
+        let read = guarded(stream.read_u8());
+        read.await.is_err()
+    };
+    assert!(is_cut(&mut connect().await).await);
+    // The first three have their places, and can still use them.
+    for stream in &mut silent {
+        stream
+            .write_all(b"GET / HTTP/1.1\r\n\r\n")
+            .await
+            .expect("written");
+        assert!(!is_cut(stream).await);
+    }
+    // Whoever leaves makes room.
+    drop(silent);
+    let how = How {
+        query: "vsn=2.0.0",
+        ..How::default()
+    };
+    let again = async {
+        loop {
+            if let Ok(client) = Client::connect_with(gateway.address, how).await {
+                return client;
+            }
+        }
+    };
+    let mut client = guarded(again).await;
+    client.join("1", "room:1").await;
+    gateway.stop().await;
 }
 
 #[actix_web::test]

@@ -12,7 +12,7 @@ use std::{
 };
 
 use actix_web::{
-    App, HttpServer,
+    App,
     error::{ErrorBadRequest, ErrorNotFound},
     web::{self, Bytes, Data, Query},
 };
@@ -337,21 +337,22 @@ async fn main() -> Result<(), Box<dyn Error>> {
     trusting.override_user_id = false;
     let public = start_endpoint(&api, "public", public).await?;
     let trusting = start_endpoint(&api, "trusting", trusting).await?;
-    let server = HttpServer::new({
-        let endpoint = endpoint.clone();
-        move || {
-            App::new()
-                .app_data(Data::new(endpoint.clone()))
-                .configure(endpoint.mount("/socket"))
-                .configure(public.mount("/public"))
-                .configure(trusting.mount("/trusting"))
-                .route("/act/{action}", web::post().to(act))
-                .route("/sockets", web::get().to(sockets))
-        }
-    })
-    .workers(2)
-    .disable_signals()
-    .bind(("127.0.0.1", port))?;
+    let server = endpoint
+        .http_server({
+            let endpoint = endpoint.clone();
+            move || {
+                App::new()
+                    .app_data(Data::new(endpoint.clone()))
+                    .configure(endpoint.mount("/socket"))
+                    .configure(public.mount("/public"))
+                    .configure(trusting.mount("/trusting"))
+                    .route("/act/{action}", web::post().to(act))
+                    .route("/sockets", web::get().to(sockets))
+            }
+        })
+        .workers(2)
+        .disable_signals()
+        .bind(("127.0.0.1", port))?;
     for address in server.addrs() {
         println!("listening on {address}");
     }

@@ -139,14 +139,19 @@ fn whether_it_was_eased_is_told_once() {
 }
 
 #[test]
-fn a_poll_gets_the_texts_one_by_one_and_at_last_the_code() {
+fn a_poll_gets_the_texts_one_by_one_and_at_last_the_end() {
     let outbox = Outbox::long_poll(Version::V2, 100);
     let cx = Context::from_waker(Waker::noop());
-    assert!(outbox.poll_texts(&cx).is_pending());
+    let poll = outbox.begin_poll();
+    let look = || outbox.poll_texts(poll, |texts| texts.iter().cloned().collect::<Vec<_>>(), &cx);
+    assert!(look().is_pending());
     outbox.push(text(2)).unwrap();
     outbox.push(text(3)).unwrap();
-    let texts = vec!["xx".to_owned(), "xxx".to_owned()];
-    assert_eq!(outbox.poll_texts(&cx), Poll::Ready(Ok(texts)));
+    assert_eq!(
+        look(),
+        Poll::Ready(Ok(vec!["xx".to_owned(), "xxx".to_owned()]))
+    );
+    outbox.take_texts(poll, 2).unwrap();
     outbox.close(CloseCode::Error, "");
-    assert_eq!(outbox.poll_texts(&cx), Poll::Ready(Err(1011)));
+    assert_eq!(look(), Poll::Ready(Err(PollEnd::Closed)));
 }

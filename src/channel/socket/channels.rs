@@ -251,7 +251,7 @@ impl Socket {
                 self.close_old(&topic, old.as_ref());
             }
             Some(Busy::Replacing { old, next }) => {
-                self.start(*next, Some(old.seat.join_ref.clone()), ctx)
+                self.start(*next, Some(old.seat.join_ref.clone()), ctx);
             }
             Some(Busy::Leaving {
                 topic,

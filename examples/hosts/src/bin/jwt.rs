@@ -9,7 +9,7 @@
 
 use std::error::Error;
 
-use actix_web::{App, HttpServer};
+use actix_web::App;
 use gen_api::channel::{
     Channel, ChannelEndpoint, ChannelEndpointRef, Connect, Denied, Session, StartEndpointError,
 };
@@ -48,7 +48,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let secret = secret()?;
     let engine = start_engine().await?;
     let endpoint = start_endpoint(&engine, &secret).await?;
-    let server = HttpServer::new(move || App::new().configure(endpoint.mount("/socket")));
+    let mounted = endpoint.clone();
+    let server = endpoint.http_server(move || App::new().configure(mounted.mount("/socket")));
     let server = server.disable_signals().bind(("127.0.0.1", 8080))?;
     // Until Ctrl-C or SIGTERM; then the clients are told, and the server ends.
     engine.serve(server.run()).await?;
