@@ -237,6 +237,8 @@ async fn messages_that_wait_for_a_reply_are_bounded() {
     let mut ann = in_group(&gateway, "ann").await;
     let args = json!({"group_id": TEA, "message": "mine"});
     ann.send(request(TEA, "svc", "say", "2", args)).await;
+    // Answered after the request has been taken, whose message waits for its own reply.
+    ann.expect_nothing().await;
     let relay = gateway.api.relay();
     let text = "x".repeat(1_000);
     let say = || relay.send(TEA, "ann", text.as_str(), "r");
