@@ -97,7 +97,10 @@ async fn listen(door: &Door, request: &HttpRequest, token: &str, polled: &Polled
         }
         // Texts that cannot be written there are none.
         Some(Ok(Err(error))) => {
-            tracing::error!(%error, "a poll could not be answered");
+            tracing::error!(
+                error = crate::log_text::printed(&error),
+                "a poll could not be answered"
+            );
             500
         }
         // The connection is over, so the client has to begin anew.

@@ -169,7 +169,7 @@ impl Seat {
             .and_then(|()| packet.try_add(|out| write_reply(out, to, status, response)));
         if let Err(error) = written {
             // The client's choice of topic and ref can cause it, so it is told to the client rather than to the log.
-            tracing::debug!(%error, topic = ?self.topic, "a reply could not be written");
+            tracing::debug!(error = crate::log_text::printed(&error), topic = ?self.topic, "a reply could not be written");
             let response = reasons::reason(reasons::UNWRITABLE);
             packet.add(|out| {
                 write_json_reply(out, to, Status::Error, &response).map(|()| Kind::Text)
