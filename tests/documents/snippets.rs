@@ -4,7 +4,7 @@
 
 use std::error::Error;
 
-use actix_web::{App, HttpServer};
+use actix_web::App;
 use gen_api::{
     GenApi, GenApiBuilder,
     channel::{Channel, ChannelEndpoint, Denied, Session},
@@ -86,7 +86,8 @@ async fn channels(api: GenApi) -> Result<(), Box<dyn Error>> {
         .channel("api:*", Channel::new())
         .start()
         .await?;
-    let server = HttpServer::new(move || App::new().configure(endpoint.mount("/socket")));
+    let mounted = endpoint.clone();
+    let server = endpoint.http_server(move || App::new().configure(mounted.mount("/socket")));
     api.serve(server.disable_signals().bind("127.0.0.1:4000")?.run())
         .await?;
     Ok(())
