@@ -35,7 +35,7 @@ pub(crate) use {pushes::Pushes, saved::SavedPushes};
 
 use crate::{
     clock::Clock,
-    model::{PushConfig, PushOptions, PushOutcome, PushToken, UnreadablePush, Verification},
+    model::{PushConfig, PushOptions, PushOutcome, UnreadablePush, Verification},
     owner::{Unavailable, ask},
 };
 
@@ -249,7 +249,7 @@ impl ReceiverRef {
 
     /// Whether a push with this token may be stored.
     #[cfg(feature = "grpc")]
-    pub(crate) fn takes(&self, token: Option<&PushToken>) -> bool {
+    pub(crate) fn takes(&self, token: Option<&crate::model::PushToken>) -> bool {
         self.pushes.may_push(token)
     }
 

@@ -1,6 +1,6 @@
 //! The snippets of the README, each within what it takes to compile.
 
-#![expect(dead_code, unused_must_use, reason = "they are compiled, not run")]
+#![expect(dead_code, reason = "they are compiled, not run")]
 
 use std::error::Error;
 
