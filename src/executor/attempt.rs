@@ -144,9 +144,7 @@ impl Attempts {
                 Some(seat) => self.in_place(route, seat, input, attempt, &limit).await,
             };
             match settled {
-                Err(error)
-                    if error.may_be_retried() && attempt < retries && !limit.is_over() =>
-                {
+                Err(error) if error.may_be_retried() && attempt < retries && !limit.is_over() => {
                     attempt += 1;
                     tracing::debug!(
                         function = crate::log_text::printed(&route.config.mfa),
