@@ -59,7 +59,7 @@ fn local_means_the_nodes_of_the_push() {
 fn a_push_of_an_older_version_is_refused_where_that_is_set_and_taken_where_it_is_forced() {
     let world = World::default();
     let push = |pushes: &Pushes, version: &str, options| {
-        pushes.push(&push_of(version, [function("get", "1.0.0")]), options)
+        pushes.push(push_of(version, [function("get", "1.0.0")]), options)
     };
     // Without the setting any version is taken.
     for version in ["1.0.0", "2.0.0", "1.0.0"] {
