@@ -16,9 +16,11 @@ mod after;
 mod arguments;
 mod attempt;
 mod begun;
+mod candidates;
 mod depth;
 mod find_config;
 mod invoke;
+mod limit;
 mod permission;
 mod remote;
 mod reply;
@@ -59,7 +61,7 @@ use crate::{
     hooks::Hooks,
     lifecycle::{Lifecycle, Place},
     model::{DecodeError, Identity, Request, Response, ResponseType},
-    node::{NodeClient, NodeSelector},
+    node::{Address, NodeClient, NodeSelector},
     rate_limiter::RateLimiter,
     request_error::RequestError,
     respond,
@@ -154,6 +156,11 @@ impl Pipeline {
 
     pub(crate) fn selector(&self) -> &NodeSelector {
         &self.attempts.selector
+    }
+
+    /// Whether a node is up or down, where that is known.
+    pub(crate) fn is_up(&self, node: &Address) -> Option<bool> {
+        self.attempts.client.is_up(node)
     }
 
     /// The runtime that lives as long as any handle on the engine.
@@ -384,15 +391,15 @@ impl Pipeline {
     }
 
     async fn admit_caller(&self, request: &Request, route: &Route) -> Result<Target, RequestError> {
-        let target = Target::choose(&self.attempts.selector, request, route).await?;
+        let mut target = Target::choose(&self.attempts.selector, request, route).await?;
         let judges = permission::Judges {
             callbacks: &self.callbacks,
             client: &*self.attempts.client,
             lines: &self.denial_lines,
+            clock: self.clock(),
         };
-        let (config, node) = (&route.config, target.first());
-        permission::check(judges, &self.telemetry, request, config, node).await?;
-        self.rate_limiter.check_for(request, config)?;
+        permission::check(judges, &self.telemetry, request, route, &mut target).await?;
+        self.rate_limiter.check_for(request, &route.config)?;
         Ok(target)
     }
 

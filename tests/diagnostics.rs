@@ -261,11 +261,11 @@ async fn the_cluster_view_counts_what_may_be_called_where() {
     ]))
     .await;
     let expected = "\
-service  node                      configs
-files    local                           1
-search   resolver Nodes.of_search        1
-users    http://a:1                      2
-users    http://b:2                      1";
+service  node                      configs  state
+files    local                           1  up
+search   resolver Nodes.of_search        1  -
+users    http://a:1                      2  -
+users    http://b:2                      1  -";
     assert_eq!(api.cluster_view().to_string(), expected);
     api.stop().await;
 }

@@ -18,7 +18,7 @@ use gen_api::{
     GenApi, Settings,
     arguments::ArgType,
     grpc::GrpcClient,
-    model::{FunConfig, Mfa, Request},
+    model::{ChooseNodeMode, FunConfig, Mfa, Request, Retry},
     node::{
         Address, NodeCallError, NodeClient,
         client::{FailureKind, Invocation, NodeStream, RemoteFailure, StreamChunk},
@@ -27,7 +27,10 @@ use gen_api::{
 };
 use node::{Node, Proxy, SECRET, Seen, address, http2, raw};
 use serde_json::{Value, json};
-use tokio::{io::AsyncWriteExt, runtime::Handle};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    runtime::Handle,
+};
 use tonic::codegen::http::{HeaderMap, Response};
 use tracing::{
     Metadata, Subscriber,
@@ -256,17 +259,143 @@ async fn failures_and_refusals_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_wrong_secret_is_a_refusal_and_none_is_no_client() {
+async fn a_node_with_another_secret_was_not_begun_and_counts_as_down() {
     let node = Node::start().await;
     let client = client_with(&settings().with_cluster_secret("other"));
-    let error = invoke(&client, &node.address(), "echo").await.unwrap_err();
-    assert!(
-        matches!(&error, NodeCallError::Refused { code, .. } if code == "unauthenticated"),
-        "{error:?}"
-    );
+    let address = node.address();
+    for _ in 0..20 {
+        let error = invoke(&client, &address, "echo").await.unwrap_err();
+        assert!(error.was_not_sent(), "{error:?}");
+        assert!(error.to_string().contains("grpc.cluster_secret"), "{error}");
+        assert_eq!(client.is_up(&address), Some(false));
+    }
+    // It was asked by one call, and since then only by trials.
+    assert!(node.seen.headers.lock().unwrap().is_none());
     let none = GrpcClient::new(&GrpcSettings::default(), Handle::current());
     let error = none.unwrap_err().to_string();
     assert_eq!(error, "grpc.cluster_secret is needed");
+}
+
+#[tokio::test]
+async fn a_node_that_takes_the_secret_at_last_is_up_again() {
+    // It refuses the first calls, whatever they ask.
+    let refusals = Arc::new(std::sync::atomic::AtomicUsize::new(4));
+    let at = http2(move |mut answer| {
+        let refusals = Arc::clone(&refusals);
+        async move {
+            let left = refusals.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+                left.checked_sub(1)
+            });
+            match left {
+                Ok(_) => {
+                    let refusal = head(200, &[GRPC, ("grpc-status", "16")]);
+                    answer.send_response(refusal, true).unwrap();
+                }
+                Err(_) => answered(answer),
+            }
+        }
+    });
+    let (client, address) = (client(), address(at.await));
+    let error = invoke(&client, &address, "echo").await.unwrap_err();
+    assert!(error.was_not_sent(), "{error:?}");
+    // It answers what is asked of it in trials first, and no call is refused any more.
+    until_up(&client, &address).await;
+    assert_eq!(client.is_up(&address), Some(true));
+}
+
+#[tokio::test]
+async fn where_all_nodes_are_dead_a_call_has_them_tried_at_once() {
+    let at = nowhere().await;
+    let mut settings = settings();
+    settings.trial_interval_ms = 20;
+    let (client, address) = (client_with(&settings), address(at));
+    assert!(
+        client.revive(&[&address]).is_none(),
+        "nothing is known of it"
+    );
+    assert!(invoke(&client, &address, "echo").await.is_err());
+    // The pauses between trials grow to seconds.
+    for _ in 0..10 {
+        tokio::time::sleep(Duration::from_millis(25)).await;
+        if let Some(revival) = client.revive(&[&address]) {
+            assert_eq!(revival.await, None);
+        }
+        assert!(
+            client.revive(&[&address]).is_none(),
+            "it was tried just now"
+        );
+    }
+    let node = Node::start_at(at).await;
+    tokio::time::sleep(Duration::from_millis(25)).await;
+    let other = Address::new("http://127.0.0.1:1").unwrap();
+    assert!(
+        client.revive(&[&address, &other]).is_none(),
+        "nothing is known of the other"
+    );
+    if let Some(revival) = client.revive(&[&address]) {
+        assert_eq!(revival.await, Some(&address));
+    }
+    assert_eq!(
+        invoke(&client, &node.address(), "echo").await,
+        Ok(json!(["a", 7]))
+    );
+}
+
+#[tokio::test]
+async fn who_waits_for_a_connection_hears_of_each_new_one() {
+    let node = Node::start().await;
+    let proxy = Proxy::before(node.at).await;
+    let (client, address) = (client(), proxy.address());
+    let mut seen = 0;
+    for _ in 0..3 {
+        let connected = client
+            .connected(&address, seen)
+            .expect("it keeps connections");
+        let number = tokio::time::timeout(LONG, connected)
+            .await
+            .expect("in time");
+        assert!(number > seen);
+        seen = number;
+        invoke(&client, &address, "echo").await.unwrap();
+        let next = client
+            .connected(&address, seen)
+            .expect("it keeps connections");
+        assert!(next.now_or_never().is_none());
+        proxy.cut();
+    }
+    let name = Address::new("dns://nodes:1").unwrap();
+    assert!(client.connected(&name, 0).is_none());
+}
+
+#[tokio::test]
+async fn calls_that_are_cancelled_while_their_node_is_held_up_cost_no_call_beside_them() {
+    let node = Node::start().await;
+    let proxy = Proxy::before(node.at).await;
+    let patient = settings().with_keepalive(LONG, LONG);
+    let (client, address) = (client_with(&patient), proxy.address());
+    let mut stream = open(&client, &address, "silent").await.unwrap();
+    assert_eq!(stream.next().await, Some(result(json!(1))));
+    proxy.freeze();
+    for _ in 0..3_000 {
+        let invocation = invocation("pending");
+        let call = client.invoke(&address, &invocation, None);
+        assert!(call.now_or_never().is_none());
+        tokio::task::yield_now().await;
+    }
+    proxy.thaw();
+    assert_eq!(invoke(&client, &address, "echo").await, Ok(json!(["a", 7])));
+    assert_eq!(proxy.connections.load(Ordering::SeqCst), 1);
+    assert!(stream.next().now_or_never().is_none(), "it goes on");
+    // None is forgotten: each that the node has begun is cancelled there.
+    let cancelled = async {
+        let mut dropped = node.seen.dropped.subscribe();
+        while *dropped.borrow_and_update() < *node.seen.begun.borrow() - 1 {
+            dropped.changed().await.unwrap();
+        }
+    };
+    tokio::time::timeout(LONG, cancelled)
+        .await
+        .expect("in time");
 }
 
 #[tokio::test]
@@ -672,6 +801,13 @@ async fn http2_that_is_no_grpc_is_malformed() {
 #[tokio::test]
 async fn an_answer_that_breaks_off_may_have_run() {
     let resets = http2(|mut answer| async move { answer.send_reset(h2::Reason::CANCEL) }).await;
+    // Who has begun to answer has begun the call, whatever follows.
+    let stops_late = http2(|mut answer| async move {
+        let mut body = answer.send_response(head(200, &[GRPC]), false).unwrap();
+        let status = head(200, &[("grpc-status", "14")]).into_parts().0.headers;
+        body.send_trailers(status).unwrap();
+    })
+    .await;
     let breaks_off = http2(|mut answer| async move {
         let mut body = answer.send_response(head(200, &[GRPC]), false).unwrap();
         body.send_data(Bytes::from_static(b"\0\0\0"), false)
@@ -685,7 +821,7 @@ async fn an_answer_that_breaks_off_may_have_run() {
     })
     .await;
     let client = client();
-    for at in [resets, breaks_off, ends] {
+    for at in [resets, stops_late, breaks_off, ends] {
         let error = invoke(&client, &address(at), "echo").await.unwrap_err();
         assert!(
             matches!(error, NodeCallError::Disconnected { .. }),
@@ -694,23 +830,131 @@ async fn an_answer_that_breaks_off_may_have_run() {
     }
 }
 
+/// Answers a call with 1.
+fn answered(mut respond: node::H2Answer) {
+    let mut body = respond.send_response(head(200, &[GRPC]), false).unwrap();
+    // `InvokeReply { value: "1" }`, with its length before it.
+    body.send_data(Bytes::from_static(b"\0\0\0\0\x03\x0a\x011"), false)
+        .unwrap();
+    let status = head(200, &[("grpc-status", "0")]).into_parts().0.headers;
+    body.send_trailers(status).unwrap();
+}
+
+/// Answers each call with this status alone.
+async fn status(status: &'static str) -> SocketAddr {
+    http2(move |mut answer| async move {
+        let head = head(200, &[GRPC, ("grpc-status", status)]);
+        answer.send_response(head, true).unwrap();
+    })
+    .await
+}
+
+/// Says that it leaves, and has begun nothing, when it hears of a call.
+async fn leaving() -> SocketAddr {
+    raw(|mut connection| async move {
+        let mut preface = [0; 24];
+        connection.read_exact(&mut preface).await.unwrap();
+        connection
+            .write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0])
+            .await
+            .unwrap();
+        let mut head = [0; 9];
+        while connection.read_exact(&mut head).await.is_ok() {
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            let mut payload = vec![0; length as usize];
+            connection.read_exact(&mut payload).await.unwrap();
+            if head[3] == 1 {
+                // GOAWAY with the last stream 0.
+                let goaway = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+                connection.write_all(&goaway).await.unwrap();
+            }
+        }
+    })
+    .await
+}
+
+/// Nodes that certainly do not begin a call, each in another way.
+async fn never_begun() -> [(&'static str, SocketAddr); 5] {
+    let refuses = |mut answer: node::H2Answer| async move {
+        answer.send_reset(h2::Reason::REFUSED_STREAM);
+    };
+    [
+        ("a refused connection", nowhere().await),
+        ("REFUSED_STREAM", http2(refuses).await),
+        ("above the last stream of a GOAWAY", leaving().await),
+        ("UNAUTHENTICATED", status("16").await),
+        ("stopping", status("14").await),
+    ]
+}
+
 #[tokio::test]
-async fn a_call_that_http2_promises_was_not_begun_may_go_elsewhere() {
-    let at = http2(|mut answer| async move { answer.send_reset(h2::Reason::REFUSED_STREAM) }).await;
-    let error = invoke(&client(), &address(at), "echo").await.unwrap_err();
-    assert!(error.was_not_sent(), "{error:?}");
+async fn what_was_certainly_not_begun_is_unreachable_for_every_verb() {
+    let client = client();
+    let (request, mfa) = (Request::new("r", "s", "t"), Mfa::new("M", "f"));
+    for (name, at) in never_begun().await {
+        let at = address(at);
+        let errors = [
+            invoke(&client, &at, "echo").await.err(),
+            open(&client, &at, "three").await.err(),
+            (client.check_permission(&at, &mfa, &request, LONG).await).err(),
+            client.get_config(&at, &mfa, LONG).await.err(),
+            client.verify(&at, "s", "1", LONG).await.err(),
+        ];
+        for error in errors {
+            let error = error.unwrap_or_else(|| panic!("{name}: it answered"));
+            assert!(error.was_not_sent(), "{name}: {error:?}");
+        }
+    }
+}
+
+#[test]
+fn what_was_certainly_not_begun_goes_to_the_next_node_in_every_response_mode() {
+    let threads = tokio::runtime::Runtime::new().unwrap();
+    let good = threads.block_on(Node::start());
+    for (name, at) in threads.block_on(never_begun()) {
+        let config = |request_type: &str, function| {
+            FunConfig::builder("Users", request_type)
+                .call("M", function)
+                .nodes([address(at), good.address()].map(|node| node.to_string()))
+                .choose_node_mode(ChooseNodeMode::RoundRobin)
+        };
+        let configs = [
+            config("sync", "echo"),
+            config("async", "echo").asynchronous(),
+            config("stream", "three").stream(),
+            config("guarded", "echo").permission_callback(("Perms", "may")),
+            config("retried", "echo").retry(Retry::AllNodes(1)),
+        ];
+        let mut grpc = Settings::default();
+        grpc.grpc = settings();
+        let api = GenApi::builder()
+            .settings(grpc)
+            .configs(configs.map(|config| config.build().unwrap()))
+            .start_blocking()
+            .unwrap();
+        // Twice in turn, so that both nodes are the first once.
+        for mode in ["sync", "async", "stream", "guarded", "retried"].repeat(2) {
+            let request = Request::new("r", "Users", mode).with_user_id("u");
+            let responses = api.block_on(async { api.execute(request).await.collect().await });
+            let last = responses.last().unwrap();
+            assert!(last.success, "{mode}, {name}: {responses:?}");
+        }
+        let view = api.cluster_view();
+        let up = |at: SocketAddr| {
+            let node = address(at).to_string();
+            let line = view.nodes.iter().find(|line| line.node == node);
+            line.unwrap().up
+        };
+        assert_eq!(up(good.at), Some(true));
+        if ["a refused connection", "UNAUTHENTICATED"].contains(&name) {
+            assert_eq!(up(at), Some(false), "{name}: {view}");
+        }
+        api.block_on(api.stop());
+    }
 }
 
 #[tokio::test]
 async fn a_node_that_says_goodbye_gets_a_new_connection_and_no_call_fails() {
-    let answered = |mut respond: node::H2Answer| {
-        let mut body = respond.send_response(head(200, &[GRPC]), false).unwrap();
-        // `InvokeReply { value: "1" }`, with its length before it.
-        body.send_data(Bytes::from_static(b"\0\0\0\0\x03\x0a\x011"), false)
-            .unwrap();
-        let status = head(200, &[("grpc-status", "0")]).into_parts().0.headers;
-        body.send_trailers(status).unwrap();
-    };
     // Says goodbye after each answer, while the connection stays open for a call that goes on.
     let at = raw(move |connection| async move {
         let mut connection = h2::server::handshake(connection).await.unwrap();

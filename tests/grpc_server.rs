@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use gen_api::{
     GenApi, ServiceNode, ServiceNodeBuilder, Settings, StartServiceNodeError,
@@ -28,7 +29,10 @@ use gen_api::{
     settings::GrpcSettings,
 };
 use serde_json::{Value, json};
-use tokio::sync::Notify;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::Notify,
+};
 use tonic::{
     Code, Request, Status,
     metadata::AsciiMetadataValue,
@@ -345,6 +349,74 @@ async fn a_caller_that_gives_up_drops_the_function() {
     // The headers are there at once; nothing else will come.
     drop(calling.await.expect("a call").expect("headers"));
     told.dropped.notified().await;
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn calls_that_are_cancelled_while_a_node_is_held_up_cost_no_call_beside_them() {
+    let (begun, mut has_begun) = tokio::sync::mpsc::unbounded_channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = Arc::new(Mutex::new(released));
+    let blocks = move || {
+        let (begun, released) = (begun.clone(), Arc::clone(&released));
+        async move {
+            begun.send(()).map_err(|error| error.to_string())?;
+            let released = released.lock().expect("the end of the wait");
+            released.recv().map_err(|error| error.to_string())
+        }
+    };
+    let mut one_thread = Settings::default().with_threads(1);
+    one_thread.grpc = settings();
+    let node = ServiceNode::builder()
+        .settings(one_thread)
+        .functions(Functions::new().register("T", "blocks", blocks));
+    let node = node.start().await.expect("it starts");
+    let mut caller = client(&node).await;
+    let blocked = tokio::spawn(async move { caller.invoke(call("blocks", &json!([]))).await });
+    has_begun.recv().await.expect("the thread is held up");
+
+    // A gateway that calls and gives up, again and again. Nothing of it is read yet.
+    let (near, mut far) = tokio::io::duplex(16 << 20);
+    let mut gateway = h2::client::Builder::new();
+    gateway.initial_max_send_streams(100_000);
+    let (sender, connection) = gateway.handshake::<_, Bytes>(near).await.expect("a start");
+    tokio::spawn(connection);
+    let question = || {
+        tonic::codegen::http::Request::post("http://node/grpc.health.v1.Health/Check")
+            .header("te", "trailers")
+            .header("content-type", "application/grpc")
+            .header("authorization", format!("Bearer {SECRET}"))
+            .body(())
+            .expect("a request")
+    };
+    let mut sender = sender.ready().await.expect("room");
+    for _ in 0..6_000 {
+        let sent = sender.send_request(question(), false).expect("room");
+        tokio::task::yield_now().await;
+        drop(sent);
+        tokio::task::yield_now().await;
+        sender = sender.ready().await.expect("room");
+    }
+    let mut node_side = tokio::net::TcpStream::connect(node.address())
+        .await
+        .expect("a connection");
+    let mut burst = Vec::new();
+    while let Some(read) = far.read_buf(&mut burst).now_or_never() {
+        read.expect("bytes");
+    }
+    node_side
+        .write_all(&burst)
+        .await
+        .expect("the system takes it");
+    release.send(()).expect("it waits");
+    tokio::spawn(async move { tokio::io::copy_bidirectional(&mut far, &mut node_side).await });
+
+    let (answer, mut body) = sender.send_request(question(), false).expect("room");
+    body.send_data(Bytes::from_static(&[0; 5]), true)
+        .expect("room");
+    let answer = answer.await.expect("the connection serves on");
+    assert_eq!(answer.status(), 200);
+    assert!(blocked.await.expect("no panic").is_ok());
     node.stop().await;
 }
 

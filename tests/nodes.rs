@@ -6,17 +6,20 @@ use std::{
     time::Duration,
 };
 
-use futures_util::stream;
+use futures_util::{
+    future::{Either, select},
+    stream,
+};
 use gen_api::{
     GenApi, Reply,
-    clock::ManualClock,
+    clock::{Clock, ManualClock},
     model::{
         ChooseNodeMode, FunConfig, FunConfigBuilder, Mfa, Nodes, PushConfig, PushOptions,
         PushOutcome, Request, Response, Retry, ServiceConfig, Verification,
     },
     node::{
         Address, NodeCallError, NodeClient,
-        client::{Invocation, NodeFuture, NodeStream, RemoteFailure, StreamChunk},
+        client::{Invocation, NodeFuture, NodeRevival, NodeStream, RemoteFailure, StreamChunk},
     },
 };
 use serde_json::{Value, json};
@@ -29,6 +32,13 @@ struct Script {
     answers: Arc<Mutex<HashMap<String, Answers>>>,
     asked: Arc<Mutex<Vec<String>>>,
     permission: bool,
+    /// Nodes that cannot be asked for permissions.
+    absent: Vec<&'static str>,
+    /// The node that is back once all are tried again.
+    back: Option<&'static str>,
+    /// How long each call takes, and how long each was given.
+    slow: Option<(ManualClock, Duration)>,
+    given: Arc<Mutex<Vec<Option<Duration>>>>,
     /// The nodes behind [`GROUP`]; none where that cannot be resolved.
     group: Arc<Mutex<Vec<&'static str>>>,
 }
@@ -76,9 +86,26 @@ impl NodeClient for Script {
         &'a self,
         node: &'a Address,
         _: &'a Invocation,
-        _: Option<Duration>,
+        timeout: Option<Duration>,
     ) -> NodeFuture<'a, Value> {
-        ready(self.next(node))
+        self.given.lock().expect("script").push(timeout);
+        let answer = self.next(node);
+        match &self.slow {
+            None => ready(answer),
+            Some((clock, time)) => {
+                let slept = clock.sleep(*time);
+                Box::pin(async move {
+                    slept.await;
+                    answer
+                })
+            }
+        }
+    }
+
+    fn revive<'a>(&'a self, nodes: &[&'a Address]) -> Option<NodeRevival<'a>> {
+        let back = self.back?;
+        let node = nodes.iter().copied().find(|node| node.as_str() == back);
+        Some(Box::pin(std::future::ready(node)))
     }
 
     fn invoke_stream<'a>(
@@ -106,7 +133,12 @@ impl NodeClient for Script {
             .lock()
             .expect("script")
             .push(format!("permission {node}"));
-        ready(Ok(self.permission))
+        let absent = self.absent.contains(&node.as_str());
+        ready(if absent {
+            Err(down())
+        } else {
+            Ok(self.permission)
+        })
     }
 
     fn get_config<'a>(
@@ -275,6 +307,125 @@ async fn a_permission_callback_is_asked_on_the_node_that_would_run_the_call() {
     let reply = execute(&script, config().permission_callback(("Perms", "may"))).await;
     assert_eq!(reply.response, Some(Response::sync("r", 1)));
     assert_eq!(script.asked(), [format!("permission {A}"), A.to_owned()]);
+}
+
+#[tokio::test]
+async fn a_permission_callback_passes_a_dead_node_over_and_the_call_follows_its_judge() {
+    let script = Script {
+        permission: true,
+        absent: vec![A],
+        ..Script::default()
+    };
+    let script = script
+        .answers(A, vec![Ok(json!("not asked"))])
+        .answers(B, vec![Ok(json!("from b"))]);
+    let guarded = || config().permission_callback(("Perms", "may"));
+    let reply = execute(&script, guarded()).await;
+    assert_eq!(reply.response, Some(Response::sync("r", "from b")));
+    let [on_a, on_b] = [A, B].map(|node| format!("permission {node}"));
+    assert_eq!(script.asked(), [&*on_a, &*on_b, B]);
+
+    // Where the call may be made on the first node alone, that one judges or nobody does.
+    let reply = execute(&script, guarded().retry(Retry::SameNode(1))).await;
+    let denied = Response::error("r", "Permission denied");
+    assert_eq!(reply.response, Some(denied));
+    assert_eq!(script.asked(), [on_a]);
+}
+
+#[tokio::test]
+async fn where_all_nodes_are_dead_the_one_that_is_back_is_asked_at_once() {
+    let script = Script {
+        permission: true,
+        back: Some(B),
+        ..Script::default()
+    };
+    let script = script.answers(B, vec![Err(down()), Ok(json!("back"))]);
+    for config in [config(), config().asynchronous(), config().stream()] {
+        let script = Script {
+            answers: Arc::new(Mutex::new(script.answers.lock().expect("script").clone())),
+            ..script.clone()
+        };
+        let reply = execute(&script, config).await;
+        let result = reply.response.map(|response| response.result);
+        assert_eq!(result, Some(json!("back")));
+        assert_eq!(script.asked(), [A, B, B]);
+    }
+}
+
+/// Executes a request while time passes as fast as the call waits for it; how long it took by the clock.
+async fn timed(script: Script, config: FunConfigBuilder) -> (Response, Duration) {
+    let (clock, _) = script.slow.clone().expect("a clock");
+    let config = config.build().expect("a valid config");
+    let builder = GenApi::builder().config(config).node_client(script);
+    let api = builder.clock(Arc::new(clock.clone())).start().await;
+    let api = api.expect("the engine starts");
+    let before = clock.now();
+    let passing = async {
+        loop {
+            clock.advance(Duration::from_millis(10));
+            tokio::task::yield_now().await;
+        }
+    };
+    let asked = Box::pin(api.execute(Request::new("r", "svc", "op")));
+    let reply = match select(asked, Box::pin(passing)).await {
+        Either::Left((reply, _)) => reply,
+        Either::Right((never, _)) => never,
+    };
+    let took = clock.now() - before;
+    api.stop().await;
+    (reply.response.expect("an answer"), took)
+}
+
+/// Twelve nodes that cannot be reached, which shows after a second each.
+fn twelve_silent_nodes() -> (Script, FunConfigBuilder) {
+    let script = Script {
+        slow: Some((ManualClock::new(), Duration::from_secs(1))),
+        ..Script::default()
+    };
+    let nodes = (1..=12).map(|node| format!("http://silent:{node}"));
+    (
+        script,
+        config().nodes(nodes).timeout(Duration::from_secs(2)),
+    )
+}
+
+#[tokio::test]
+async fn the_timeout_bounds_a_call_with_all_nodes_that_it_falls_back_to() {
+    let (script, config) = twelve_silent_nodes();
+    let (response, took) = timed(script.clone(), config).await;
+    assert!(!response.success);
+    assert!(took < Duration::from_millis(2_100), "{took:?}");
+    // The second had what the first had left.
+    let given = script.given.lock().expect("script").clone();
+    assert_eq!(given.len(), 2);
+    assert_eq!(given[0], Some(Duration::from_secs(2)));
+    assert!(given[1] <= Some(Duration::from_secs(1)), "{given:?}");
+}
+
+#[tokio::test]
+async fn with_retries_the_whole_is_bounded_by_as_many_timeouts_pauses_apart() {
+    for retry in [Retry::AllNodes(2), Retry::SameNode(2)] {
+        let (script, config) = twelve_silent_nodes();
+        let (response, took) = timed(script.clone(), config.retry(retry)).await;
+        let exhausted = Response::error("r", "all retry attempts exhausted");
+        assert_eq!(response, exhausted);
+        // Three calls of two seconds, and pauses of 150 and 300 ms at most.
+        assert!(took < Duration::from_millis(6_600), "{retry:?}: {took:?}");
+        let most = script.given.lock().expect("script").iter().max().copied();
+        assert_eq!(most, Some(Some(Duration::from_secs(2))));
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_hangs_leaves_time_for_the_others_where_all_nodes_are_tried() {
+    let script = Script {
+        slow: Some((ManualClock::new(), Duration::from_millis(1_500))),
+        ..Script::default()
+    };
+    let script = script.answers(B, vec![Ok(json!("from b"))]);
+    let config = config().timeout(Duration::from_secs(2));
+    let (response, _) = timed(script, config.retry(Retry::AllNodes(1))).await;
+    assert_eq!(response, Response::sync("r", "from b"));
 }
 
 #[tokio::test]

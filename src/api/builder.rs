@@ -292,6 +292,7 @@ impl GenApiBuilder {
             token,
             telemetry.clone(),
         );
+        let pushes = pushes.refusing_older(settings.receiver.refuse_older);
         let pushes = match state_directory {
             None => pushes,
             Some(directory) => restored(pushes, directory, &runtime).await?,

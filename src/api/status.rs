@@ -11,6 +11,7 @@ use crate::{
         CacheStatus, CallFlow, CallFlows, ClusterView, GlobalLimits, HealthReport, KeyStatus,
         PushedServicesStatus, Statistics, Vitals,
     },
+    node::Address,
     rate_limiter::{LimitKey, RateLimitConfig},
 };
 
@@ -50,10 +51,14 @@ impl GenApi {
         CallFlows { flows }
     }
 
-    /// Which nodes serve which service, as the enabled configs name them; prints as a table.
+    /// Which nodes serve which service, as the enabled configs name them, and which of them are up; prints as a table.
     #[must_use]
     pub fn cluster_view(&self) -> ClusterView {
-        ClusterView::new(&self.engine.pipeline.configs)
+        let pipeline = &self.engine.pipeline;
+        ClusterView::new(&pipeline.configs, |node| match node {
+            "local" => Some(true),
+            address => pipeline.is_up(&Address::new(address).ok()?),
+        })
     }
 
     /// The services that pushed their configs to the [receiver](Self::receiver), and what they pushed last; prints as a

@@ -32,7 +32,10 @@
 //!
 //! - A refusal is tried again like any other failure: whoever runs the gateway may mend the reason.
 //! - What was accepted is asked for again and again. A gateway that lost it gets it anew; one that holds another version by
-//!   now keeps that, because it was pushed later: nodes of two versions side by side do not overwrite each other.
+//!   now keeps that, because it was pushed later: nodes of two versions side by side do not overwrite each other. It is asked as
+//!   soon as there is a new connection to it, and every [`verify_interval_ms`](PusherSettings::verify_interval_ms).
+//! - A gateway that [refuses older versions](crate::settings::ReceiverSettings::refuse_older) is not pushed to again where it
+//!   holds a newer one.
 
 mod settings;
 mod status;

@@ -14,6 +14,9 @@
 //! # Beyond the specification
 //!
 //! - The allowlist is asked after the token, so that a stranger learns nothing of it.
+//! - A push that takes its service back to an older version is told of with both versions, or
+//!   [refused](crate::settings::ReceiverSettings::refuse_older): a node of an old version that comes back after a crash pushes
+//!   like any other.
 //! - Deleting a service ends its pulling where a push began it; a service that was registered for pulling otherwise stays.
 //! - Of several functions of one request type and version in a push, the last is stored.
 //! - With a [state directory](crate::settings::ReceiverSettings::state_directory) a push is answered once it is on the disk;
@@ -21,6 +24,7 @@
 //!   are as in the configs, and functions of a service that was deleted are gone. A file that cannot be used is renamed to
 //!   `*.rejected-N`, with a note among the failed configs.
 
+mod history;
 mod pushes;
 mod saved;
 
@@ -31,7 +35,10 @@ use actix_otp::{ChildRef, ChildSpec};
 use serde_json::Value;
 
 pub use pushes::{PushError, PushedService};
-pub(crate) use {pushes::Pushes, saved::SavedPushes};
+pub(crate) use {
+    pushes::{OLDER_VERSION, Pushes},
+    saved::SavedPushes,
+};
 
 use crate::{
     clock::Clock,

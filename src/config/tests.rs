@@ -91,6 +91,18 @@ impl World {
     }
 }
 
+impl World {
+    /// Whose receiver goes back to no older version.
+    pub(super) fn refusing_older() -> Self {
+        let world = Self::default();
+        let pushes = Arc::into_inner(world.pushes).expect("nobody else has them");
+        Self {
+            pushes: Arc::new(pushes.refusing_older(true)),
+            ..world
+        }
+    }
+}
+
 impl Default for World {
     fn default() -> Self {
         Self::new(Allowlist::default(), None, PullerSettings::default())

@@ -25,10 +25,13 @@ pub struct ClusterNode {
     pub node: String,
     /// How many configs of the service, every version counted, may be called there.
     pub configs: usize,
+    /// Whether it is up (`true`) or counts as down (`false`: it does not answer, or does not take the secret); none where
+    /// nothing is known, since nobody has asked for it yet.
+    pub up: Option<bool>,
 }
 
 impl ClusterView {
-    pub(crate) fn new(configs: &ConfigTable) -> Self {
+    pub(crate) fn new(configs: &ConfigTable, is_up: impl Fn(&str) -> Option<bool>) -> Self {
         let mut counts: BTreeMap<(String, String), usize> = BTreeMap::new();
         for route in configs.routes() {
             if !route.enabled() {
@@ -51,6 +54,7 @@ impl ClusterView {
         let nodes = counts
             .into_iter()
             .map(|((service, node), configs)| ClusterNode {
+                up: is_up(&node),
                 service,
                 node,
                 configs,
@@ -66,9 +70,16 @@ impl fmt::Display for ClusterView {
         let mut table = TextTable::new()
             .text("service")
             .text("node")
-            .number("configs");
+            .number("configs")
+            .text("state");
         for line in &self.nodes {
-            table.row([&line.service, &line.node, &line.configs.to_string()]);
+            let state = match line.up {
+                Some(true) => "up",
+                Some(false) => "down",
+                None => "-",
+            };
+            let configs = line.configs.to_string();
+            table.row([line.service.as_str(), &line.node, &configs, state]);
         }
         table.fmt(f)
     }

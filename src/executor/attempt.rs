@@ -12,7 +12,7 @@ use futures_util::{FutureExt, TryFutureExt, future};
 use serde_json::Value;
 use tokio::runtime::Handle;
 
-use super::{depth, target::Target};
+use super::{depth, limit::Limit, target::Target};
 use crate::{
     call::{local, retry::Backoff},
     clock::{Clock, within},
@@ -71,7 +71,10 @@ impl Attempts {
     ) -> Attempt<'a> {
         match &input.target {
             Target::Local if route.retries == 0 => self.local(route, input),
-            _ if route.retries == 0 => Attempt::Boxed(Box::pin(self.once(route, input, 0))),
+            _ if route.retries == 0 => Attempt::Boxed(Box::pin(async move {
+                let limit = Limit::of(route, &*self.clock);
+                self.once(route, input, 0, &limit).await
+            })),
             _ => Attempt::Boxed(Box::pin(self.with_retries(request_id, route, input, None))),
         }
     }
@@ -85,7 +88,8 @@ impl Attempts {
         mut seat: Seat<'_>,
     ) -> Result<Outcome, RequestError> {
         if route.retries == 0 {
-            return self.in_place(route, &mut seat, input, 0).await;
+            let limit = Limit::of(route, &*self.clock);
+            return self.in_place(route, &mut seat, input, 0, &limit).await;
         }
         self.with_retries(request_id, route, input, Some(seat))
             .await
@@ -98,6 +102,7 @@ impl Attempts {
         seat: &mut Seat<'_>,
         input: Input,
         retry: u32,
+        limit: &Limit<'_>,
     ) -> Result<Outcome, RequestError> {
         let ticket = match seat.ticket.take() {
             Some(ticket) => ticket,
@@ -105,15 +110,15 @@ impl Attempts {
         };
         let place = match route.timeout {
             None => ticket.place().await,
-            Some(limit) => {
-                let place = within(&*self.clock, limit, ticket.place()).await;
+            Some(timeout) => {
+                let place = within(&*self.clock, timeout, ticket.place()).await;
                 place.ok_or_else(|| {
-                    let millis = limit.as_millis();
+                    let millis = timeout.as_millis();
                     RequestError::Busy(format!("no place of the pool was free for {millis} ms"))
                 })?
             }
         };
-        let result = self.once(route, input, retry).await;
+        let result = self.once(route, input, retry, limit).await;
         place.finish(match &result {
             Ok(_) => TaskEnd::Completed,
             Err(error) => error.task_end(),
@@ -135,15 +140,16 @@ impl Attempts {
             request_type: &route.config.request_type,
             version: route.config.effective_version(),
         };
+        let mut limit = Limit::of(route, &*self.clock);
         let mut attempt = 0;
         loop {
             let input = input.clone();
             let settled = match &mut seat {
-                None => self.once(route, input, attempt).await,
-                Some(seat) => self.in_place(route, seat, input, attempt).await,
+                None => self.once(route, input, attempt, &limit).await,
+                Some(seat) => self.in_place(route, seat, input, attempt, &limit).await,
             };
             match settled {
-                Err(error) if error.may_be_retried() && attempt < retries => {
+                Err(error) if error.may_be_retried() && attempt < retries && !limit.is_over() => {
                     attempt += 1;
                     tracing::debug!(
                         function = crate::log_text::printed(&route.config.mfa),
@@ -161,14 +167,14 @@ impl Attempts {
                             delay: pause,
                             reason: Reason::new(&error),
                         });
-                    self.clock.sleep(pause).await;
+                    limit.pause(pause).await;
                 }
                 Err(error) if error.may_be_retried() => {
                     self.counters.count(Count::RetriesExhausted);
                     self.telemetry
                         .emit(Family::Executor, || ExecutorEvent::RetryExhausted {
                             request,
-                            calls: retries.saturating_add(1),
+                            calls: attempt.saturating_add(1),
                             reason: Reason::new(&error),
                         });
                     let last = Box::new(error);
@@ -179,12 +185,18 @@ impl Attempts {
         }
     }
 
-    async fn once(&self, route: &Route, input: Input, retry: u32) -> Result<Outcome, RequestError> {
+    async fn once(
+        &self,
+        route: &Route,
+        input: Input,
+        retry: u32,
+        limit: &Limit<'_>,
+    ) -> Result<Outcome, RequestError> {
         match &input.target {
             Target::Local => self.local(route, input).await,
             Target::Nodes(chosen) => {
                 let chosen = Arc::clone(chosen);
-                self.on_nodes(route, &chosen, input, retry).await
+                self.on_nodes(route, &chosen, input, retry, limit).await
             }
         }
     }

@@ -1,13 +1,23 @@
 //! Stage 3: may this caller call this function (SPEC section 5)? A permission callback wins over the config's mode.
+//!
+//! The node that will run the call judges. One that certainly has not begun to judge is passed over, for the call as well.
 
 use serde_json::Value;
 
+use super::{
+    candidates::{Reach, candidates},
+    limit::Limit,
+    remote::no_node,
+    target::Target,
+};
 use crate::{
     admission::LineBudget,
     call::callback::Callbacks,
+    clock::Clock,
+    config::Route,
     function::Outcome,
     model::{CheckPermission, FunConfig, Mfa, Request},
-    node::{Node, NodeClient},
+    node::{Node, NodeClient, NodeOrder},
     permission,
     request_error::RequestError,
     telemetry::{ExecutorEvent, Family, Telemetry},
@@ -21,6 +31,7 @@ pub(super) struct Judges<'a> {
     pub(super) client: &'a dyn NodeClient,
     /// How many lines about denied requests are written: clients cause them.
     pub(super) lines: &'a LineBudget,
+    pub(super) clock: &'a dyn Clock,
 }
 
 impl Judges<'_> {
@@ -29,26 +40,23 @@ impl Judges<'_> {
         &self,
         callback: &Mfa,
         request: &Request,
-        config: &FunConfig,
-        node: &Node,
+        route: &Route,
+        target: &mut Target,
     ) -> bool {
-        let timeout = config.hook_timeout();
-        let answer = match node {
-            Node::Local => {
-                let given = [serde_json::to_value(request).unwrap_or_default()];
-                let answer = self.callbacks.call(callback, given, timeout).await;
-                answer
-                    .map(|outcome| matches!(outcome, Outcome::Value(Value::Bool(true))))
-                    .map_err(|error| error.to_string())
-            }
-            Node::Remote(address) => {
-                let asked = self
-                    .client
-                    .check_permission(address, callback, request, timeout);
-                asked.await.map_err(|error| error.to_string())
+        let judged = match &*target {
+            Target::Local => self.ask_here(callback, request, &route.config).await,
+            Target::Nodes(chosen) => {
+                let order = chosen.order.clone();
+                match self.ask_nodes(callback, request, route, &order).await {
+                    Ok((allowed, judge)) => {
+                        target.prefer(judge);
+                        Ok(allowed)
+                    }
+                    Err(error) => Err(error.to_string()),
+                }
             }
         };
-        answer.unwrap_or_else(|error| {
+        judged.unwrap_or_else(|error| {
             tracing::warn!(
                 callback = crate::log_text::printed(callback),
                 error = crate::log_text::printed(&error),
@@ -57,18 +65,62 @@ impl Judges<'_> {
             false
         })
     }
+
+    async fn ask_here(
+        &self,
+        callback: &Mfa,
+        request: &Request,
+        config: &FunConfig,
+    ) -> Result<bool, String> {
+        let given = [serde_json::to_value(request).unwrap_or_default()];
+        let timeout = config.hook_timeout();
+        let answer = self.callbacks.call(callback, given, timeout).await;
+        answer
+            .map(|outcome| matches!(outcome, Outcome::Value(Value::Bool(true))))
+            .map_err(|error| error.to_string())
+    }
+
+    /// Also answers which node has judged.
+    async fn ask_nodes<'o>(
+        &self,
+        callback: &Mfa,
+        request: &Request,
+        route: &Route,
+        order: &'o NodeOrder,
+    ) -> Result<(bool, &'o Node), RequestError> {
+        let limit = Limit::once(route.config.hook_timeout(), self.clock);
+        // To judge again is no retry, so only a node that has not begun is passed over.
+        let reach = match Reach::of(route) {
+            Reach::First => Reach::First,
+            Reach::FallBack | Reach::UntilAnswered => Reach::FallBack,
+        };
+        let mut nodes = candidates(self.client, order, reach);
+        let mut last = None;
+        while let Some(node) = nodes.next(&limit).await
+            && let Some(address) = node.address()
+        {
+            let timeout = limit.left().unwrap_or_default();
+            let asked = (self.client).check_permission(address, callback, request, timeout);
+            match limit.hold(asked).await {
+                Err(error) if reach.goes_on(&error) && !limit.is_over() => last = Some(error),
+                judged => return judged.map(|allowed| (allowed, node)),
+            }
+        }
+        Err(last.unwrap_or_else(|| no_node(route)))
+    }
 }
 
 pub(super) async fn check(
     judges: Judges<'_>,
     telemetry: &Telemetry,
     request: &Request,
-    config: &FunConfig,
-    node: &Node,
+    route: &Route,
+    target: &mut Target,
 ) -> Result<(), RequestError> {
+    let config = &route.config;
     let allowed = match &config.permission_callback {
         None => permission::check(&config.check_permission, request, &config.arg_orders),
-        Some(callback) => Box::pin(judges.ask(callback, request, config, node)).await,
+        Some(callback) => Box::pin(judges.ask(callback, request, route, target)).await,
     };
     if allowed {
         return Ok(());

@@ -1,35 +1,23 @@
 //! Stage 6 on other nodes: which of them are asked in one attempt, and how their answers read (SPEC sections 8 and 9).
 
-use std::{future::Future, time::Duration};
-
 use futures_util::StreamExt;
 
 use super::{
     attempt::{Attempts, Input},
+    candidates::{Reach, candidates},
+    limit::Limit,
     target::Chosen,
 };
 use crate::{
     call::local::CallError,
-    clock::within,
     config::Route,
     function::{FunctionError, Outcome, StreamHandle},
-    model::Retry,
     node::{
-        Address, Node, NodeCallError, NodeOrder,
+        Address, Node, NodeCallError, NodeError, NodeOrder,
         client::{FailureKind, Invocation, NodeStream, StreamChunk},
     },
     request_error::RequestError,
 };
-
-/// Which nodes one attempt may ask.
-enum Reach {
-    /// The first, and each other one once where a node could not be reached.
-    FallBack,
-    /// The first alone.
-    First,
-    /// One after another until one answers.
-    UntilAnswered,
-}
 
 impl Attempts {
     /// One attempt on the chosen nodes; `retry` counts the attempts before it.
@@ -39,28 +27,26 @@ impl Attempts {
         chosen: &Chosen,
         input: Input,
         retry: u32,
+        limit: &Limit<'_>,
     ) -> Result<Outcome, RequestError> {
-        let reach = match route.config.normalize_retry() {
-            Some(Retry::SameNode(_)) => Reach::First,
-            Some(_) => Reach::UntilAnswered,
-            None => Reach::FallBack,
-        };
+        let reach = Reach::of(route);
         let fresh = match &chosen.request {
-            Some(request) if retry > 0 => Some(self.selector.order(request, &route.config).await?),
+            Some(request) if retry > 0 => {
+                let order = self.selector.order(request, &route.config);
+                Some(limit.hold::<_, NodeError>(order).await?)
+            }
             _ => None,
         };
         let order: &NodeOrder = fresh.as_ref().unwrap_or(&chosen.order);
-        let mut last = match self.on_node(route, order.first(), input.clone()).await {
-            Err(error) if reach.goes_on(&error) => error,
-            settled => return settled,
-        };
-        for node in order.fallback() {
-            match self.on_node(route, node, input.clone()).await {
-                Err(error) if reach.goes_on(&error) => last = error,
+        let mut nodes = candidates(&*self.client, order, reach);
+        let mut last = None;
+        while let Some(node) = nodes.next(limit).await {
+            match self.on_node(route, node, input.clone(), limit).await {
+                Err(error) if reach.goes_on(&error) && !limit.is_over() => last = Some(error),
                 settled => return settled,
             }
         }
-        Err(last)
+        Err(last.unwrap_or_else(|| no_node(route)))
     }
 
     async fn on_node(
@@ -68,6 +54,7 @@ impl Attempts {
         route: &Route,
         node: &Node,
         input: Input,
+        limit: &Limit<'_>,
     ) -> Result<Outcome, RequestError> {
         let address = match node {
             Node::Remote(address) => address,
@@ -87,11 +74,10 @@ impl Attempts {
             append_info: route.config.request_info,
         };
         match stream {
-            Some(handle) => self.stream(route, address, &invocation, handle).await,
+            Some(handle) => self.stream(address, &invocation, handle, limit).await,
             None => {
-                let call = self.client.invoke(address, &invocation, route.timeout);
-                let value = self.in_time(route.timeout, call).await?;
-                Ok(Outcome::Value(value))
+                let call = self.client.invoke(address, &invocation, limit.left());
+                Ok(Outcome::Value(limit.hold(call).await?))
             }
         }
     }
@@ -99,34 +85,23 @@ impl Attempts {
     /// Opens a stream on a node and hands its chunks on. Once it is open nothing is retried any more.
     async fn stream(
         &self,
-        route: &Route,
         address: &Address,
         invocation: &Invocation,
         handle: StreamHandle,
+        limit: &Limit<'_>,
     ) -> Result<Outcome, RequestError> {
-        let open = self
-            .client
-            .invoke_stream(address, invocation, route.timeout);
-        let chunks = self.in_time(route.timeout, open).await?;
+        let open = self.client.invoke_stream(address, invocation, limit.left());
+        let chunks = limit.hold(open).await?;
         // A receiver that has had enough is no failure of the call.
         let _ = hand_on(chunks, handle).await;
         Ok(Outcome::Unit)
     }
+}
 
-    /// Holds a node to the timeout, whatever its transport does.
-    async fn in_time<T>(
-        &self,
-        timeout: Option<Duration>,
-        call: impl Future<Output = Result<T, NodeCallError>>,
-    ) -> Result<T, RequestError> {
-        let answer = match timeout {
-            None => call.await,
-            Some(timeout) => within(&*self.clock, timeout, call)
-                .await
-                .unwrap_or(Err(NodeCallError::TimedOut { after: timeout })),
-        };
-        answer.map_err(RequestError::from)
-    }
+/// An order is never empty, so nobody meets this.
+pub(super) fn no_node(route: &Route) -> RequestError {
+    let service = route.config.service.clone();
+    NodeError::NoNodesAvailable { service }.into()
 }
 
 async fn hand_on(
@@ -147,17 +122,6 @@ async fn hand_on(
             }
             Some(Err(error)) => return handle.fail(error.to_string()).await,
             None => return handle.complete().await,
-        }
-    }
-}
-
-impl Reach {
-    fn goes_on(&self, error: &RequestError) -> bool {
-        match (self, error) {
-            (Self::FallBack, RequestError::Node(error)) => error.was_not_sent(),
-            (Self::UntilAnswered, RequestError::Node(error)) => !error.was_answered(),
-            (Self::UntilAnswered, RequestError::Call(CallError::TimedOut(_))) => true,
-            _ => false,
         }
     }
 }

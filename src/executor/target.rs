@@ -38,11 +38,14 @@ impl Target {
         Ok(Self::Nodes(Arc::new(Chosen { order, request })))
     }
 
-    /// The node that is asked first.
-    pub(super) fn first(&self) -> &Node {
-        match self {
-            Self::Local => &Node::Local,
-            Self::Nodes(chosen) => chosen.order.first(),
+    /// Has this node of the order asked first; those before it come last.
+    pub(super) fn prefer(&mut self, node: &Node) {
+        if let Self::Nodes(chosen) = self
+            // Nobody else has it before the call is made.
+            && let Some(chosen) = Arc::get_mut(chosen)
+            && let Some(order) = chosen.order.led_by(node)
+        {
+            chosen.order = order;
         }
     }
 }

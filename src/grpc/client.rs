@@ -1,5 +1,6 @@
 //! The way from a gateway to service nodes, and from a service node to gateways that take pushes (SPEC section 19).
 
+mod cancel;
 mod connection;
 mod error;
 mod groups;
@@ -12,6 +13,8 @@ mod wire;
 
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
+use futures_core::future::BoxFuture;
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use prost::Message;
 use rand::seq::IndexedRandom;
 use serde_json::Value;
@@ -41,7 +44,7 @@ use crate::{
     model::{Mfa, PushConfig, PushOptions, PushOutcome, Request, Verification},
     node::{
         Address, NodeCallError, NodeClient,
-        client::{Invocation, NodeFuture, NodeStream},
+        client::{Invocation, NodeFuture, NodeRevival, NodeStream},
     },
     settings::GrpcSettings,
 };
@@ -58,10 +61,12 @@ use crate::{
 /// Each node has one connection, which is kept and made again by itself; the first call of a node waits for it. A node whose
 /// connection cannot be made, or that gives no sign of life within `keepalive_interval_ms` + `keepalive_timeout_ms`, is
 /// known dead: its calls answer [`NodeCallError::Unreachable`] at once. As long as somebody asks for it, it is tried every
-/// `trial_interval_ms`, then ever more rarely up to every 5 seconds, until it is back. A node that nobody asked for in 5 minutes
-/// is forgotten.
+/// `trial_interval_ms`, then ever more rarely up to every 5 seconds, until it is back; once it has served, these pauses start
+/// anew. Where all nodes of a call are known dead, they are tried at once, at most every `trial_interval_ms`. A node that has
+/// another secret counts as dead until it takes this one. A node that nobody asked for in 5 minutes is forgotten.
 ///
-/// An error is `Unreachable` only where the node cannot have begun the call. A message over `max_message_bytes`, in whichever
+/// An error is `Unreachable` only where the node cannot have begun the call: nothing was sent, the node refused the stream, it
+/// was leaving (GOAWAY) before it came to the call, it is stopping, or it did not take the secret. A message over `max_message_bytes`, in whichever
 /// direction, is [`NodeCallError::Refused`] with the code `message_too_large`.
 ///
 /// ```
@@ -154,7 +159,11 @@ impl GrpcClient {
                 runtime.clone(),
             ),
             clock: SystemClock::new(runtime.clone()),
-            peers: Peers::new(Connector::new(settings, tls), trial_interval, runtime),
+            peers: Peers::new(
+                Connector::new(settings, tls, bearer.clone()),
+                trial_interval,
+                runtime,
+            ),
             manners: Arc::new(Manners { bearer, trace }),
             max_message_bytes: settings.max_message_bytes,
         };
@@ -442,6 +451,46 @@ impl NodeClient for GrpcClient {
 
     fn is_up(&self, node: &Address) -> Option<bool> {
         self.shared.peers.get(node)?.is_up()
+    }
+
+    fn revive<'a>(&'a self, nodes: &[&'a Address]) -> Option<NodeRevival<'a>> {
+        let known = nodes.iter().map(|node| {
+            let peer = self.shared.peers.get(node)?;
+            (peer.is_up() == Some(false)).then_some((*node, peer))
+        });
+        let dead: Vec<(&'a Address, Arc<Peer>)> = known.collect::<Option<_>>()?;
+        let urged = dead.into_iter().filter_map(|(node, peer)| {
+            let tried = peer.urge()?;
+            Some(async move { tried.await.then_some(node) })
+        });
+        let mut tried: FuturesUnordered<_> = urged.collect();
+        if tried.is_empty() {
+            return None;
+        }
+        Some(Box::pin(async move {
+            while let Some(node) = tried.next().await {
+                if node.is_some() {
+                    return node;
+                }
+            }
+            None
+        }))
+    }
+
+    fn connected<'a>(&'a self, node: &'a Address, above: u64) -> Option<BoxFuture<'a, u64>> {
+        if node.as_str().starts_with(GROUP) {
+            return None;
+        }
+        Some(Box::pin(async move {
+            let connected = match self.peer(node).await {
+                Ok(peer) => peer.connected(above).await,
+                Err(_) => None,
+            };
+            match connected {
+                Some(number) => number,
+                None => std::future::pending().await,
+            }
+        }))
     }
 
     fn expand<'a>(&'a self, address: &'a Address) -> Option<NodeFuture<'a, Arc<[Address]>>> {

@@ -179,7 +179,8 @@ pub struct Skipped {
 /// A push was refused.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Refused {
-    /// The stable name of the refusal: `validation_failed`, `invalid_push_token`, `mfa_not_allowed`, `unavailable`.
+    /// The stable name of the refusal: `validation_failed`, `invalid_push_token`, `mfa_not_allowed`, `older_version`,
+    /// `unavailable`.
     #[prost(string, tag = "1")]
     pub code: ::prost::alloc::string::String,
     /// What is wrong, for people.

@@ -17,7 +17,7 @@ mod invocation;
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use futures_core::Stream;
+use futures_core::{Stream, future::BoxFuture};
 use serde_json::Value;
 
 pub use error::{FailureKind, NodeCallError, RemoteFailure};
@@ -32,6 +32,9 @@ pub type NodeFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, NodeCallError
 /// The chunks of a remote stream, in order. Its end without an error is the completion of the stream; dropping it before
 /// cancels the function on the node. It is not polled faster than its reader reads, and the transport passes that on.
 pub type NodeStream = Pin<Box<dyn Stream<Item = Result<StreamChunk, NodeCallError>> + Send>>;
+
+/// Nodes that are being tried again: the first that is up.
+pub type NodeRevival<'a> = Pin<Box<dyn Future<Output = Option<&'a Address>> + Send + 'a>>;
 
 /// Talks to service nodes: implemented by the gRPC transport, by an in-memory one, and by scripts in tests.
 ///
@@ -127,6 +130,23 @@ pub trait NodeClient: Send + Sync + 'static {
     /// cluster. `None`, the default, where nothing is known.
     fn is_up(&self, node: &Address) -> Option<bool> {
         let _ = node;
+        None
+    }
+
+    /// Tries these nodes again at once, where all of them are known to be dead: nothing else is left to a call. The answer is
+    /// the first that is up. `None`, the default, where there is nothing to wait for: one is not known to be dead, or they
+    /// were tried just now.
+    fn revive<'a>(&'a self, nodes: &[&'a Address]) -> Option<NodeRevival<'a>> {
+        let _ = nodes;
+        None
+    }
+
+    /// Waits until there is a connection to the node with a number above this one, and answers its number; later connections
+    /// have greater numbers, and none has 0. `None`, the default, where the transport keeps no connections.
+    ///
+    /// The node is tried for as long as somebody waits.
+    fn connected<'a>(&'a self, node: &'a Address, above: u64) -> Option<BoxFuture<'a, u64>> {
+        let _ = (node, above);
         None
     }
 }

@@ -80,6 +80,20 @@ impl NodeOrder {
         std::iter::once(self.first()).chain(fallback)
     }
 
+    /// The same nodes, this one first and round from there; `None` where it leads already or is none of them.
+    pub(crate) fn led_by(&self, node: &Node) -> Option<Self> {
+        let list = self.list.as_ref()?;
+        let place = |node: &Node| node.address().and_then(|address| list.position(address));
+        let mut places: Vec<usize> = self.iter().filter_map(place).collect();
+        let at = self.iter().position(|other| other == node)?;
+        if at == 0 || at >= places.len() {
+            return None;
+        }
+        places.rotate_left(at);
+        let rest = Rest::Given(places.get(1..)?.into());
+        Some(Self::new(Arc::clone(list), *places.first()?, rest))
+    }
+
     fn at(&self, place: usize) -> &Node {
         self.list
             .as_ref()
@@ -107,6 +121,22 @@ mod tests {
         assert_eq!(order(2, Rest::Listed), "cabd");
         assert_eq!(order(2, Rest::Rotated), "cdab");
         assert_eq!(order(2, Rest::Given([0].into())), "ca");
+    }
+
+    #[test]
+    fn an_order_led_by_another_of_its_nodes_goes_round_from_there() {
+        let names = ["a", "b", "c", "d"];
+        let nodes = names.map(|name| Node::from(Address::new(name).unwrap()));
+        let list = NodeLists::default().of(nodes.to_vec());
+        let order = NodeOrder::new(list, 2, Rest::Listed);
+        let led_by = |node: &Node| {
+            let order = order.led_by(node)?;
+            Some(order.iter().map(Node::to_string).collect::<String>())
+        };
+        assert_eq!(led_by(&nodes[2]), None);
+        assert_eq!(led_by(&nodes[0]).as_deref(), Some("abdc"));
+        assert_eq!(led_by(&nodes[3]).as_deref(), Some("dcab"));
+        assert_eq!(led_by(&Node::Local), None);
     }
 
     #[test]

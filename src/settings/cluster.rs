@@ -57,9 +57,20 @@ pub struct ReceiverSettings {
     /// The networks and schemes of the nodes that a push may name, and a list that was pulled; left out, the default: all, and
     /// empty: none. The nodes of `puller.services` may be anywhere.
     pub node_networks: Option<Vec<NodeNetwork>>,
+    /// Whether a push is refused whose config version is older than the one that is held, unless it is forced. Semantic
+    /// versions are ordered by their precedence; any other is older where it was replaced before, since this process started.
+    /// False by default: such a push is taken, with a warning that names both versions.
+    pub refuse_older: bool,
 }
 
 impl ReceiverSettings {
+    /// Refuses pushes of older versions than the one that is held.
+    #[must_use]
+    pub fn with_refuse_older(mut self, refuse: bool) -> Self {
+        self.refuse_older = refuse;
+        self
+    }
+
     /// Keeps accepted pushes in this directory.
     #[must_use]
     pub fn with_state_directory(mut self, directory: impl Into<PathBuf>) -> Self {

@@ -21,7 +21,7 @@ use gen_api::{
 use gen_api_e2e::Arguments;
 use serde_json::{Value, json};
 
-const KNOWN: [&str; 15] = [
+const KNOWN: [&str; 16] = [
     "service",
     "name",
     "listen",
@@ -30,6 +30,7 @@ const KNOWN: [&str; 15] = [
     "push-to",
     "advertise",
     "config-version",
+    "verify-interval-ms",
     "pulled",
     "filler",
     "max-message-bytes",
@@ -100,7 +101,9 @@ fn settings(given: &Arguments) -> Result<Settings, Box<dyn Error>> {
     settings.pusher = settings
         .pusher
         .with_backoff(Duration::from_millis(50), Duration::from_millis(200))
-        .with_verify_interval(Duration::from_millis(100));
+        .with_verify_interval(Duration::from_millis(
+            given.read("verify-interval-ms")?.unwrap_or(100),
+        ));
     Ok(settings)
 }
 

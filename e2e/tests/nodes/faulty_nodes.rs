@@ -216,7 +216,7 @@ async fn a_node_with_another_secret_serves_nobody_and_pushes_to_nobody() {
         let error = &status["targets"][0]["last_error"];
         error
             .as_str()
-            .is_some_and(|error| error.contains("unauthenticated"))
+            .is_some_and(|error| error.contains("grpc.cluster_secret"))
     })
     .await;
     assert!(api.receiver().pushed_services().is_empty());
@@ -228,6 +228,19 @@ async fn a_node_with_another_secret_serves_nobody_and_pushes_to_nobody() {
         assert!(!response.success, "{response:?}");
     }
     assert!(noted(&ledger, "ran").is_empty());
+    api.stop().await;
+
+    // Beside one with the right secret it costs nothing.
+    let other = Process::node(["--name", "other"]);
+    let api = gateway(settings(), [config("echo", [node.url(), other.url()])]).await;
+    for response in echoes(&api, 20).await {
+        assert!(response.success, "{response:?}");
+        assert_eq!(node_of(&response), "other");
+    }
+    let view = api.cluster_view();
+    let up = |node: &Process| view.nodes.iter().find(|line| line.node == node.url());
+    assert_eq!(up(&node).expect("a line").up, Some(false), "{view}");
+    assert_eq!(up(&other).expect("a line").up, Some(true), "{view}");
     api.stop().await;
 }
 

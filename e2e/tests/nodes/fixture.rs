@@ -53,7 +53,8 @@ impl Drop for Folder {
 /// A program that listens; killed with this.
 pub(crate) struct Process {
     child: Child,
-    stdin: ChildStdin,
+    /// Open for as long as it runs; both programs stop in order when it closes.
+    stdin: Option<ChildStdin>,
     lines: Receiver<String>,
     pub(crate) at: SocketAddr,
 }
@@ -86,7 +87,7 @@ impl Process {
         });
         let mut process = Self {
             child,
-            stdin,
+            stdin: Some(stdin),
             lines,
             at: SocketAddr::from(([127, 0, 0, 1], 0)),
         };
@@ -109,13 +110,20 @@ impl Process {
     }
 
     pub(crate) fn say(&mut self, line: &str) {
-        writeln!(self.stdin, "{line}").expect("it reads");
+        let stdin = self.stdin.as_mut().expect("its input");
+        writeln!(stdin, "{line}").expect("it reads");
     }
 
     /// Says a line and answers with what the process says to it.
     pub(crate) fn ask(&mut self, line: &str) -> Value {
         self.say(line);
         serde_json::from_str(&self.line()).expect("a line of JSON")
+    }
+
+    /// Lets it stop in order, and waits until it has ended.
+    pub(crate) fn stop(mut self) {
+        drop(self.stdin.take());
+        assert!(self.child.wait().expect("it was there").success());
     }
 
     /// Ends it as `kill -9` does.

@@ -46,7 +46,9 @@ async fn a_gateway_restarted_with_its_state_serves_at_once_what_was_pushed_befor
 async fn a_gateway_restarted_without_state_is_pushed_to_anew() {
     let gateway = Process::gateway(["--secret", "s3cret"]);
     let (listen, door) = (gateway.at.to_string(), gateway.url());
-    let mut node = Process::node(["--push-to", &door]);
+    // It does not ask on its own within the time of this test: only because the gateway is back.
+    let hour = (60 * 60 * 1_000).to_string();
+    let mut node = Process::node(["--push-to", &door, "--verify-interval-ms", &hour]);
     until("the push is accepted", async || {
         node.ask("status")["targets"][0]["state"] == "accepted"
     })

@@ -210,6 +210,55 @@ async fn a_node_that_is_killed_and_restarted_under_load_loses_no_request_and_run
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_are_killed_and_restarted_one_after_another_cost_only_the_calls_that_run_on_them()
+ {
+    let mut cluster = Cluster::start();
+    let (api, load) = under_load(&cluster, None).await;
+    for name in ["a", "b", "c"].repeat(3) {
+        let listen = cluster.nodes[name].at.to_string();
+        cluster.nodes.remove(name).expect("a node").kill();
+        load.goes_on(50).await;
+        let before = cluster.runs_of(name);
+        cluster.start_at(name, &listen);
+        until("the restarted node serves again", async || {
+            cluster.runs_of(name) > before
+        })
+        .await;
+    }
+    let ended = load.stop().await;
+    each_is_answered_once(&ended, &cluster.runs());
+    for one in ended.iter().filter(|one| !one.succeeded()) {
+        let error = one.responses[0].error.as_deref().unwrap_or_default();
+        assert!(error.contains("lost during the call"), "{error}");
+    }
+    api.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_are_stopped_in_order_one_after_another_cost_no_call() {
+    let mut cluster = Cluster::start();
+    let (api, load) = under_load(&cluster, None).await;
+    for name in ["a", "b", "c"].repeat(3) {
+        let listen = cluster.nodes[name].at.to_string();
+        cluster.nodes.remove(name).expect("a node").stop();
+        let before = cluster.runs_of(name);
+        cluster.start_at(name, &listen);
+        until("the restarted node serves again", async || {
+            cluster.runs_of(name) > before
+        })
+        .await;
+    }
+    let ended = load.stop().await;
+    let runs = cluster.runs();
+    each_is_answered_once(&ended, &runs);
+    for one in &ended {
+        assert!(one.succeeded(), "{}: {:?}", one.id, one.responses);
+    }
+    assert!(runs.values().all(|count| *count == 1), "{runs:?}");
+    api.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn with_retry_on_all_nodes_every_request_survives_a_killed_node() {
     let mut cluster = Cluster::start();
     let (api, load) = under_load(&cluster, Some(Retry::AllNodes(2))).await;

@@ -19,7 +19,7 @@ pub struct PusherSettings {
     /// The longest pause between two failures, in milliseconds; at least 1, and 30 000 by default.
     pub backoff_max_ms: u64,
     /// The pause between two questions whether a gateway still holds what it accepted, in milliseconds; at least 1, and
-    /// 30 000 by default.
+    /// 30 000 by default. Where the connection was lost, it is asked as soon as there is another.
     pub verify_interval_ms: u64,
 }
 

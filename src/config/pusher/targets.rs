@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, future::Future, ops::ControlFlow, sync::Arc, time::Duration};
 
+use futures_util::future::{Either, select};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -11,6 +12,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, within},
+    config::receiver::OLDER_VERSION,
     model::{PushConfig, PushOptions, PushOutcome, Verification},
     node::{Address, NodeCallError, NodeClient},
 };
@@ -145,10 +147,25 @@ impl Targets {
 
     /// Pushes to a target until it has accepted, and looks after it from then on, until the target is forgotten.
     pub(super) async fn keep(&self, key: Key) {
+        let mut connection = 0;
         while let ControlFlow::Continue(pause) = self.step(&key).await {
             if let Some(pause) = pause {
-                self.clock.sleep(pause).await;
+                connection = self.pause(&key.0, pause, connection).await;
             }
+        }
+    }
+
+    /// Waits, but no longer than until there is a connection to the gateway after this one: a gateway that was away may have
+    /// lost what it had. Answers the last connection that is known.
+    async fn pause(&self, gateway: &Address, pause: Duration, connection: u64) -> u64 {
+        let pause = self.clock.sleep(pause);
+        let Some(connected) = self.client.connected(gateway, connection) else {
+            pause.await;
+            return connection;
+        };
+        match select(pause, connected).await {
+            Either::Left(_) => connection,
+            Either::Right((connection, _)) => connection,
         }
     }
 
@@ -166,6 +183,9 @@ impl Targets {
             self.change(key, |target| target.pushes += 1);
             let outcome = self.push(gateway, &config, options).await;
             match &outcome {
+                Err(NodeCallError::Refused { code, .. }) if code == OLDER_VERSION => {
+                    return self.superseded(key, &config).await;
+                }
                 Ok(_) => {
                     tracing::info!(
                         gateway = crate::log_text::cut(gateway.as_str()),
@@ -211,6 +231,27 @@ impl Targets {
                 self.become_state(key, PushState::Superseded(other), None);
             }
             Err(error) => self.become_state(key, state, Some(&error)),
+        }
+        ControlFlow::Continue(Some(self.settings.verify_interval()))
+    }
+
+    /// After a gateway refused to go back to this version.
+    async fn superseded(
+        &self,
+        key: &Key,
+        config: &PushConfig,
+    ) -> ControlFlow<(), Option<Duration>> {
+        let (gateway, service) = key;
+        let version = config.config_version.as_str();
+        if let Ok(Verification::Mismatch(held)) = self.verify(gateway, service, version).await {
+            tracing::warn!(
+                gateway = crate::log_text::cut(gateway.as_str()),
+                service = crate::log_text::cut(service),
+                version,
+                held = crate::log_text::cut(&held),
+                "a gateway holds a newer version and keeps it"
+            );
+            self.become_state(key, PushState::Superseded(held), None);
         }
         ControlFlow::Continue(Some(self.settings.verify_interval()))
     }

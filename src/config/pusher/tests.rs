@@ -1,12 +1,14 @@
 use std::{collections::BTreeMap, future::ready, time::Duration};
 
 use actix_otp::{Strategy, SupervisorRef, SupervisorSpec};
+use futures_core::future::BoxFuture;
 use parking_lot::Mutex;
 use serde_json::Value;
+use tokio::sync::watch;
 
 use super::*;
 use crate::{
-    clock::ManualClock,
+    clock::{Clock, ManualClock},
     model::{Mfa, Nodes, Request, SkipReason},
     node::client::{Invocation, NodeFuture, NodeStream},
 };
@@ -15,6 +17,8 @@ use crate::{
 #[derive(Clone, Default)]
 struct Gateways {
     state: Arc<Mutex<State>>,
+    /// How many connections were made to each.
+    connections: watch::Sender<u64>,
 }
 
 #[derive(Default)]
@@ -23,6 +27,8 @@ struct State {
     down: Vec<Address>,
     refusing: Vec<Address>,
     silent: Vec<Address>,
+    /// The version that they hold and do not go back from.
+    newer: Option<String>,
     calls: Vec<(Address, &'static str)>,
 }
 
@@ -49,6 +55,12 @@ impl Gateways {
         }
         if what == "push" && state.refusing.contains(gateway) {
             let (code, reason) = ("invalid_push_token".to_owned(), "wrong".to_owned());
+            return Box::pin(ready(Err(NodeCallError::Refused { code, reason })));
+        }
+        if let ("push", Some(newer)) = (what, &state.newer) {
+            let code = crate::config::receiver::OLDER_VERSION.to_owned();
+            let newer = newer.clone();
+            let reason = format!("older than {newer}");
             return Box::pin(ready(Err(NodeCallError::Refused { code, reason })));
         }
         Box::pin(ready(Ok(answer(&mut state))))
@@ -122,6 +134,14 @@ impl NodeClient for Gateways {
             }
             PushOutcome::Accepted
         })
+    }
+
+    fn connected<'a>(&'a self, _: &'a Address, above: u64) -> Option<BoxFuture<'a, u64>> {
+        let mut connections = self.connections.subscribe();
+        Some(Box::pin(async move {
+            let connected = connections.wait_for(|number| *number > above).await;
+            *connected.expect("the gateways are there")
+        }))
     }
 
     fn verify<'a>(
@@ -320,6 +340,58 @@ async fn a_gateway_that_lost_the_configs_gets_them_again() {
     }
     assert_eq!(world.calls(), [call("verify"), call("push")]);
     assert_eq!(world.gateways.state.lock().held.len(), 1);
+}
+
+#[actix::test]
+async fn a_gateway_is_asked_as_soon_as_it_is_connected_again() {
+    let world = World::start().await;
+    world.push(&["a"]).await;
+    world.settled(1).await;
+    let call = |what| ("a".to_owned(), what);
+    assert_eq!(world.calls(), [call("push")]);
+    let connected = async |calls| {
+        world
+            .gateways
+            .connections
+            .send_modify(|number| *number += 1);
+        while world.gateways.state.lock().calls.len() < calls {
+            tokio::task::yield_now().await;
+        }
+        world.settled(1).await;
+        world.calls()
+    };
+    assert_eq!(connected(1).await, [call("verify")]);
+    world.gateways.change(|state| state.held.clear());
+    assert_eq!(connected(2).await, [call("verify"), call("push")]);
+    // Also where it was away when it was asked.
+    world.gateways.change(|state| {
+        state.held.clear();
+        state.down.push(address("a"));
+    });
+    assert_eq!(connected(1).await, [call("verify")]);
+    world.gateways.change(|state| state.down.clear());
+    assert_eq!(connected(2).await, [call("verify"), call("push")]);
+    assert_eq!(world.clock.now(), Duration::ZERO, "nothing waited");
+}
+
+#[actix::test]
+async fn a_gateway_that_keeps_a_newer_version_is_not_pushed_to_again() {
+    let world = World::start().await;
+    world.gateways.change(|state| {
+        let held = (address("a"), "users".to_owned());
+        state.held.insert(held, "2".to_owned());
+        state.newer = Some("2".to_owned());
+    });
+    world.push(&["a"]).await;
+    world.pusher.wait_until_accepted("users").await;
+    assert_eq!(world.states(), [PushState::Superseded("2".to_owned())]);
+    world.settled(1).await;
+    world.calls();
+    world.clock.advance(INTERVAL);
+    while world.gateways.state.lock().calls.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.calls(), [("a".to_owned(), "verify")]);
 }
 
 #[actix::test]

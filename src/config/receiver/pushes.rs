@@ -17,7 +17,10 @@ use crate::{
         adopt::adopt,
         failed::{Refused, reasons},
         puller::Pulls,
-        receiver::saved::{Loaded, SavedPush, SavedPushes},
+        receiver::{
+            history::History,
+            saved::{Loaded, SavedPush, SavedPushes},
+        },
     },
     log_text::{cut, printed},
     model::{
@@ -46,6 +49,15 @@ pub enum PushError {
     /// These nodes are not in the networks of the setting `receiver.node_networks`.
     #[error("nodes are not in the networks of receiver.node_networks: {}", .0.join(", "))]
     NodesNotAllowed(Vec<String>),
+    /// The gateway holds a newer version and goes back to none (setting `receiver.refuse_older`); a forced push is taken.
+    #[error("the version {pushed:?} is older than {held:?}, which the gateway holds")]
+    #[non_exhaustive]
+    OlderVersion {
+        /// The version of the push.
+        pushed: String,
+        /// The version that the gateway holds.
+        held: String,
+    },
     /// It could not be kept for a restart, so it was not stored either (setting `receiver.state_directory`).
     #[error("the push could not be saved: {0}")]
     NotSaved(std::io::ErrorKind),
@@ -56,7 +68,7 @@ pub enum PushError {
 
 impl PushError {
     /// The stable name of the refusal: `validation_failed`, `invalid_push_token`, `mfa_not_allowed`, `local_config`,
-    /// `node_not_allowed` or `unavailable`.
+    /// `node_not_allowed`, `older_version` or `unavailable`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -65,6 +77,7 @@ impl PushError {
             Self::NotAllowed(_) => "mfa_not_allowed",
             Self::Local(_) => "local_config",
             Self::NodesNotAllowed(_) => "node_not_allowed",
+            Self::OlderVersion { .. } => OLDER_VERSION,
             Self::NotSaved(_) | Self::Unavailable(_) => "unavailable",
         }
     }
@@ -74,6 +87,9 @@ fn names(functions: &[Mfa]) -> String {
     let names: Vec<String> = functions.iter().map(Mfa::to_string).collect();
     names.join(", ")
 }
+
+/// The code of [`PushError::OlderVersion`].
+pub(crate) const OLDER_VERSION: &str = "older_version";
 
 /// What was pushed last for a service.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -98,6 +114,8 @@ pub(crate) struct Pushes {
     telemetry: Telemetry,
     /// Where pushes are kept for a restart.
     saved: Option<SavedPushes>,
+    history: History,
+    refuse_older: bool,
     /// Locked for as long as a push is stored, so that pushes take turns.
     turn: Mutex<()>,
     services: Mutex<BTreeMap<String, PushedService>>,
@@ -118,6 +136,8 @@ impl Pushes {
             token,
             telemetry,
             saved: None,
+            history: History::default(),
+            refuse_older: false,
             turn: Mutex::default(),
             services: Mutex::default(),
         }
@@ -141,6 +161,12 @@ impl Pushes {
             self.restore(push);
         }
         Ok(self)
+    }
+
+    /// Refuses pushes that would take a service back to an older version.
+    pub(crate) fn refusing_older(mut self, refuse: bool) -> Self {
+        self.refuse_older = refuse;
+        self
     }
 
     /// Whether a push writes files, and so may take longer than an async thread should be held up.
@@ -259,22 +285,52 @@ impl Pushes {
         if is_stored && !options.force {
             return Ok((PushOutcome::Skipped(SkipReason::VersionMatches), 0));
         }
+        let held = stored.as_ref().map(|known| known.config_version.as_str());
+        self.look_back(&config, held, options)?;
         let functions = std::mem::take(&mut config.fun_configs);
         let functions = self.check(&config, functions)?;
         let count = functions.len();
         self.save(&config, &functions, options)?;
         self.store(&config.service, functions, options);
-        let was_pulled = stored.is_some_and(|known| known.is_pulled);
+        let was_pulled = stored.as_ref().is_some_and(|known| known.is_pulled);
         let pushed = PushedService {
             config_version: config.config_version.clone(),
             nodes: config.nodes.clone(),
             functions: count,
             is_pulled: self.join_puller(&config) || was_pulled,
         };
+        self.history.note(&config, held);
         let (service, version) = (cut(&config.service), cut(&config.config_version));
         tracing::info!(service, version, count, "accepted a push");
         self.services.lock().insert(config.service, pushed);
         Ok((PushOutcome::Accepted, count))
+    }
+
+    /// Tells of a push that takes its service back to an older version, or refuses it.
+    fn look_back(
+        &self,
+        config: &PushConfig,
+        held: Option<&str>,
+        options: PushOptions,
+    ) -> Result<(), PushError> {
+        let pushed = config.config_version.as_str();
+        let Some(held) = held.filter(|held| self.history.is_older(&config.service, pushed, held))
+        else {
+            return Ok(());
+        };
+        if self.refuse_older && !options.force {
+            return Err(PushError::OlderVersion {
+                pushed: pushed.to_owned(),
+                held: held.to_owned(),
+            });
+        }
+        tracing::warn!(
+            service = cut(&config.service),
+            pushed = cut(pushed),
+            held = cut(held),
+            "a push takes its service back to an older version"
+        );
+        Ok(())
     }
 
     pub(crate) fn verify(&self, service: &str, config_version: &str) -> Verification {
@@ -296,6 +352,7 @@ impl Pushes {
                 "a saved push could not be deleted and will be back after a restart"
             );
         }
+        self.history.forget(service);
         let deleted = self.services.lock().remove(service);
         if deleted.is_some_and(|known| known.is_pulled) {
             self.pulls.delete(&[service.to_owned()]);

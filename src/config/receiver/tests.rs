@@ -56,6 +56,42 @@ fn local_means_the_nodes_of_the_push() {
 }
 
 #[test]
+fn a_push_of_an_older_version_is_refused_where_that_is_set_and_taken_where_it_is_forced() {
+    let world = World::default();
+    let push = |pushes: &Pushes, version: &str, options| {
+        pushes.push(push_of(version, [function("get", "1.0.0")]), options)
+    };
+    // Without the setting any version is taken.
+    for version in ["1.0.0", "2.0.0", "1.0.0"] {
+        let taken = push(&world.pushes, version, plain());
+        assert_eq!(taken, Ok(PushOutcome::Accepted));
+    }
+    let world = World::refusing_older();
+    let push = |version: &str, options| push(&world.pushes, version, options);
+    assert_eq!(push("1.9.0", plain()), Ok(PushOutcome::Accepted));
+    assert_eq!(push("1.10.0", plain()), Ok(PushOutcome::Accepted));
+    let error = push("1.9.0", plain()).unwrap_err();
+    assert_eq!(error.code(), "older_version");
+    let text = r#"the version "1.9.0" is older than "1.10.0", which the gateway holds"#;
+    assert_eq!(error.to_string(), text);
+    assert_eq!(
+        world.pushes.verify("users", "1.10.0"),
+        Verification::Matched
+    );
+    assert_eq!(
+        push("1.9.0", plain().with_force()),
+        Ok(PushOutcome::Accepted)
+    );
+    // What is no semantic version is older once it was replaced.
+    assert_eq!(push("nightly-2", plain()), Ok(PushOutcome::Accepted));
+    assert_eq!(push("nightly-1", plain()), Ok(PushOutcome::Accepted));
+    assert_eq!(
+        push("nightly-2", plain()).unwrap_err().code(),
+        "older_version"
+    );
+}
+
+#[test]
 fn a_push_adds_and_with_replace_it_also_removes() {
     let world = World::default();
     let push = |version: &str, function, options| {

@@ -6,14 +6,14 @@ use std::{
     pin::{Pin, pin},
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
-use futures_util::future::{Either, select};
+use futures_util::future::{BoxFuture, Either, select};
 use h2::{Ping, PingPong, client};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -21,10 +21,14 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_rustls::{TlsConnector, rustls::ClientConfig};
+use tonic::codegen::http::{Request, header};
 
-use super::target::NodeTarget;
+use super::{cancel::Cancels, error::is_denial, peer::Connect, target::NodeTarget};
 use crate::{
-    grpc::tls::{ALPN_H2, Reloaded},
+    grpc::{
+        secret::Bearer,
+        tls::{ALPN_H2, Reloaded},
+    },
     settings::GrpcSettings,
 };
 
@@ -36,6 +40,8 @@ const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 
 /// How large the headers of an answer may be, the message of its status included.
 const LARGEST_HEADERS: u32 = 64 * 1024;
+/// Why a node is down that answers and has another secret.
+pub(super) const DENIED: &str = "it does not take the secret (grpc.cluster_secret)";
 /// How many calls that were given up are remembered until their last frames have come.
 const MANY: usize = 10_000;
 
@@ -46,6 +52,9 @@ pub(super) struct Connector {
     pub(super) connect_timeout: Duration,
     pub(super) keepalive_interval: Duration,
     pub(super) keepalive_timeout: Duration,
+    bearer: Bearer,
+    /// How many connections were made.
+    made: Arc<AtomicU64>,
 }
 
 /// Starts calls on a connection.
@@ -54,6 +63,9 @@ pub(super) type Sender = client::SendRequest<Bytes>;
 /// A connection that is open for calls as long as its work is polled.
 pub(super) struct Opened {
     pub(super) sender: Sender,
+    /// Later connections of a client have greater numbers, the first has 1.
+    pub(super) number: u64,
+    pub(super) cancels: Arc<Cancels>,
     /// Why it was given up for its silence, once it was: known before the calls on it hear that it has broken.
     pub(super) silent: Arc<OnceLock<String>>,
     /// Moves the bytes; done when the connection has ended, with the reason.
@@ -70,9 +82,15 @@ pub(super) enum Ended {
 }
 
 impl Connector {
-    pub(super) fn new(settings: &GrpcSettings, tls: Option<Arc<Reloaded<ClientConfig>>>) -> Self {
+    pub(super) fn new(
+        settings: &GrpcSettings,
+        tls: Option<Arc<Reloaded<ClientConfig>>>,
+        bearer: Bearer,
+    ) -> Self {
         Self {
             tls,
+            bearer,
+            made: Arc::default(),
             connect_timeout: Duration::from_millis(settings.connect_timeout_ms),
             keepalive_interval: Duration::from_millis(settings.keepalive_interval_ms),
             keepalive_timeout: Duration::from_millis(settings.keepalive_timeout_ms),
@@ -80,9 +98,16 @@ impl Connector {
     }
 
     /// A connection to a node that has answered: one whose machine takes connections while the process hangs has not.
-    /// The error tells people what was met.
-    pub(super) async fn connect(&self, target: &NodeTarget) -> Result<Opened, String> {
-        let opened = timeout(self.connect_timeout, self.open(target)).await;
+    /// Where `proven`, it also has taken the secret. The error tells people what was met.
+    async fn connection(&self, target: &NodeTarget, proven: bool) -> Result<Opened, String> {
+        let opened = timeout(self.connect_timeout, async {
+            let mut opened = self.open(target).await?;
+            if proven {
+                self.prove(&mut opened, target).await?;
+            }
+            Ok(opened)
+        });
+        let opened = opened.await;
         let late = |_| format!("it did not answer within {:?}", self.connect_timeout);
         opened.map_err(late)?
     }
@@ -103,6 +128,27 @@ impl Connector {
             }
             (None, None) => self.shake_hands(tcp).await,
             _ => Err("its address does not fit grpc.tls".to_owned()),
+        }
+    }
+
+    /// Asks the node something harmless: whatever it answers, it has taken the secret, unless it says that it has not.
+    async fn prove(&self, opened: &mut Opened, target: &NodeTarget) -> Result<(), String> {
+        let question = Request::post(format!("{}/grpc.health.v1.Health/Check", target.origin))
+            .header(header::TE, "trailers")
+            .header(header::CONTENT_TYPE, "application/grpc")
+            .body(());
+        let mut question = question.map_err(|error| error.to_string())?;
+        self.bearer.attach(question.headers_mut());
+        let sender = opened.sender.clone();
+        let asked = pin!(async {
+            let (answer, mut stream) = sender.ready().await?.send_request(question, false)?;
+            stream.send_data(Bytes::from_static(&[0; 5]), true)?;
+            answer.await
+        });
+        match select(asked, &mut opened.work).await {
+            Either::Left((Ok(answer), _)) if is_denial(answer.headers()) => Err(DENIED.to_owned()),
+            Either::Left((answer, _)) => answer.map(drop).map_err(|error| error.to_string()),
+            Either::Right((Ended::Closed(reason) | Ended::Silent(reason), _)) => Err(reason),
         }
     }
 
@@ -141,10 +187,12 @@ impl Connector {
         let (interval, patience) = (self.keepalive_interval, self.keepalive_timeout);
         let silent = Arc::new(OnceLock::new());
         let given_up = Arc::clone(&silent);
+        let cancels = Arc::new(Cancels::default());
+        let cancelled = Arc::clone(&cancels);
         let work = async move {
             let alive = pin!(async {
                 match pings {
-                    Some(pings) => silence(pings, &heard, interval, patience).await,
+                    Some(pings) => silence(pings, &heard, &cancelled, interval, patience).await,
                     None => std::future::pending().await,
                 }
             });
@@ -159,9 +207,21 @@ impl Connector {
         };
         Ok(Opened {
             sender,
+            number: self.made.fetch_add(1, Ordering::Relaxed) + 1,
+            cancels,
             silent,
             work: Box::pin(work),
         })
+    }
+}
+
+impl Connect for Connector {
+    fn connect<'t>(
+        &'t self,
+        target: &'t NodeTarget,
+        proven: bool,
+    ) -> BoxFuture<'t, Result<Opened, String>> {
+        Box::pin(self.connection(target, proven))
     }
 }
 
@@ -171,16 +231,21 @@ impl Connector {
 async fn silence(
     mut pings: PingPong,
     heard: &AtomicBool,
+    cancels: &Cancels,
     interval: Duration,
     patience: Duration,
 ) -> String {
     loop {
-        sleep(interval).await;
+        select(pin!(sleep(interval)), pin!(cancels.wait_for_ping())).await;
+        let confirmed = cancels.ping();
         let mut pong = pin!(pings.ping(Ping::opaque()));
         loop {
             heard.store(false, Ordering::Relaxed);
             match timeout(patience, pong.as_mut()).await {
-                Ok(Ok(_)) => break,
+                Ok(Ok(_)) => {
+                    cancels.pong(confirmed);
+                    break;
+                }
                 // The connection has ended, and says why itself.
                 Ok(Err(_)) => return std::future::pending().await,
                 Err(_) if heard.load(Ordering::Relaxed) => {}

@@ -3,9 +3,9 @@
 use std::{error::Error, io, net::SocketAddr, time::Duration};
 
 use h2::Reason;
-use tonic::{Code, Status};
+use tonic::{Code, Status, codegen::http::HeaderMap};
 
-use super::peer::Link;
+use super::{connection::DENIED, peer::Link};
 use crate::{
     grpc::{TlsError, UnusableSecret},
     node::{NodeCallError, client::RemoteFailure},
@@ -74,6 +74,10 @@ pub(super) fn broken(link: &Link, error: &h2::Error) -> NodeCallError {
         // HTTP/2 promises that nothing was done about such a call.
         return unreachable("it took no further call on this connection");
     }
+    if error.is_go_away() && error.is_remote() {
+        // h2 says so of the calls above the last one that the node will answer, and of no others.
+        return unreachable("it was leaving and had not begun the call");
+    }
     if error.is_library() {
         return malformed(format!("it breaks HTTP/2: {error}"));
     }
@@ -81,14 +85,20 @@ pub(super) fn broken(link: &Link, error: &h2::Error) -> NodeCallError {
     disconnected(reason.unwrap_or_else(|| error.to_string()))
 }
 
+/// Whether an answer that consists of these headers alone says that the secret is wrong.
+pub(super) fn is_denial(headers: &HeaderMap) -> bool {
+    let status = headers.get(Status::GRPC_STATUS);
+    status.is_some_and(|status| Code::from_bytes(status.as_bytes()) == Code::Unauthenticated)
+}
+
 /// What a node says with a status other than OK; `timeout` is the time that the call had.
 pub(super) fn answered(status: &Status, timeout: Option<Duration>) -> NodeCallError {
     let said = status.message();
     match (status.code(), timeout) {
         (Code::Unavailable, _) => unreachable(said),
+        (Code::Unauthenticated, _) => unreachable(DENIED),
         (Code::DeadlineExceeded, Some(after)) => NodeCallError::TimedOut { after },
         (Code::Cancelled, _) => disconnected(format!("it cancelled the call: {said}")),
-        (Code::Unauthenticated, _) => refused("unauthenticated", said),
         (Code::PermissionDenied, _) => refused("permission_denied", said),
         (Code::InvalidArgument, _) => refused("invalid_argument", said),
         (Code::Unimplemented, _) => refused("unimplemented", said),
@@ -128,7 +138,6 @@ mod tests {
             }
             other => panic!("{code:?}: {other:?}"),
         };
-        assert_eq!(refusal(Code::Unauthenticated), "unauthenticated");
         assert_eq!(refusal(Code::PermissionDenied), "permission_denied");
         assert_eq!(refusal(Code::InvalidArgument), "invalid_argument");
         assert_eq!(refusal(Code::Unimplemented), "unimplemented");
@@ -141,7 +150,8 @@ mod tests {
         let timeout = Some(Duration::from_secs(1));
         for code in (0..17).map(Code::from_i32) {
             let error = answered(&Status::new(code, ""), timeout);
-            assert_eq!(error.was_not_sent(), code == Code::Unavailable, "{code:?}");
+            let not_begun = matches!(code, Code::Unavailable | Code::Unauthenticated);
+            assert_eq!(error.was_not_sent(), not_begun, "{code:?}");
         }
     }
 

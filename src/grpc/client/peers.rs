@@ -58,7 +58,7 @@ impl Peers {
                 return Err(unreachable(format!("{MOST} nodes are in use already")));
             }
         }
-        let started = Arc::new(Peer::new(target));
+        let started = Arc::new(Peer::new(target, self.trial_interval));
         let peer = known.compute(address.clone(), |current| match current {
             Some((_, current)) if !current.is_gone() => {
                 papaya::Operation::Abort(Arc::clone(current))
@@ -68,11 +68,7 @@ impl Peers {
         if let papaya::Compute::Aborted(current) = peer {
             return Ok(current);
         }
-        let kept = Arc::clone(&started).keep(
-            self.connector.clone(),
-            self.trial_interval,
-            self.closing.subscribe(),
-        );
+        let kept = Arc::clone(&started).keep(self.connector.clone(), self.closing.subscribe());
         let (peer, address, known) = (
             Arc::clone(&started),
             address.clone(),

@@ -5,7 +5,7 @@
 
 use std::{
     fmt::Write,
-    future::poll_fn,
+    future::{Future, poll_fn},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -26,7 +26,8 @@ use tonic::{
 };
 
 use super::{
-    error::{Ended, answered, broken, disconnected, malformed, unreachable},
+    cancel::Sent,
+    error::{Ended, answered, broken, disconnected, is_denial, malformed, unreachable},
     peer::{Link, NoLink, Peer},
 };
 use crate::{
@@ -100,8 +101,16 @@ impl Call {
         let head = Request::from_parts(head, ());
         let (response, mut stream) = sender.send_request(head, false).map_err(not_sent)?;
         stream.send_data(message, true).map_err(not_sent)?;
-        let response = response.await.map_err(|error| broken(&link, &error))?;
-        link.served();
+        let call = Unanswered {
+            link: &link,
+            call: Some((response, stream)),
+        };
+        let response = call.await.map_err(|error| broken(&link, &error))?;
+        if is_denial(response.headers()) {
+            self.peer.deny(&link);
+        } else {
+            link.served();
+        }
         let timeout = self.deadline.map(|(_, timeout)| timeout);
         judged(response, link, timeout)
     }
@@ -129,6 +138,33 @@ impl Call {
             NoLink::Dead(reason) => unreachable(&*reason),
             NoLink::Gone => unreachable("the client is closing"),
         })
+    }
+}
+
+/// Waits for the headers of an answer. Dropped before, it cancels the call in the manner of its connection.
+struct Unanswered<'l> {
+    link: &'l Link,
+    call: Option<Sent>,
+}
+
+impl Future for Unanswered<'_> {
+    type Output = Result<Response<RecvStream>, h2::Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some((response, _)) = &mut self.call else {
+            return Poll::Pending;
+        };
+        let answer = ready!(Pin::new(response).poll(cx));
+        self.call = None;
+        Poll::Ready(answer)
+    }
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        if let Some(call) = self.call.take() {
+            self.link.cancels.cancel(call);
+        }
     }
 }
 
@@ -216,7 +252,6 @@ fn judged(
         link,
         timeout,
         part: if ended { Part::Status } else { Part::Data },
-        begun: false,
     };
     Ok(Response::from_parts(head, answer))
 }
@@ -243,8 +278,6 @@ pub(super) struct Answer {
     link: Arc<Link>,
     timeout: Option<Duration>,
     part: Part,
-    /// Whether some of a message has come.
-    begun: bool,
 }
 
 /// What comes next of an answer.
@@ -296,13 +329,11 @@ impl Answer {
     }
 }
 
-impl Answer {
-    /// An error of an answer that has begun: whatever the node says, the function has run.
-    fn late(&self, error: NodeCallError) -> NodeCallError {
-        match error {
-            NodeCallError::Unreachable { reason } if self.begun => disconnected(reason),
-            other => other,
-        }
+/// An error of an answer that has begun: whatever the node says, the function may have run.
+fn late(error: NodeCallError) -> NodeCallError {
+    match error {
+        NodeCallError::Unreachable { reason } => disconnected(reason),
+        other => other,
     }
 }
 
@@ -316,11 +347,10 @@ impl Body for Answer {
     ) -> Poll<Option<Result<Frame<Bytes>, Ended>>> {
         let polled = ready!(self.poll(cx));
         // The trailers and an error are the last that comes.
-        match &polled {
-            Some(Ok(frame)) if frame.is_data() => self.begun = true,
-            _ => self.part = Part::End,
+        if !matches!(&polled, Some(Ok(frame)) if frame.is_data()) {
+            self.part = Part::End;
         }
-        Poll::Ready(polled.map(|frame| frame.map_err(|error| Ended(self.late(error)))))
+        Poll::Ready(polled.map(|frame| frame.map_err(|error| Ended(late(error)))))
     }
 }
 

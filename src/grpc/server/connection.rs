@@ -18,6 +18,7 @@ use futures_util::stream;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
+    task::coop,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::either::Either;
@@ -213,7 +214,25 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        ready!(self.poll_open(cx))?.poll_read(cx, buf)
+        let before = buf.filled().len();
+        ready!(ready!(self.poll_open(cx))?.poll_read(cx, buf))?;
+        take_turn(buf.filled().len() - before, cx);
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// How many bytes are read for one unit of a task's budget; a task has 128 in each turn.
+const BYTES_A_UNIT: usize = 256;
+
+/// Lets a connection read no more than some 32 KiB in one turn of its task, so that the calls in them are looked at before
+/// the next are read. Otherwise all that came while the process was held up would be read first, and calls that were cancelled
+/// meanwhile would look like an attack, which ends the connection.
+fn take_turn(bytes: usize, cx: &mut Context<'_>) {
+    for _ in 0..bytes / BYTES_A_UNIT {
+        match coop::poll_proceed(cx) {
+            Poll::Ready(unit) => unit.made_progress(),
+            Poll::Pending => return,
+        }
     }
 }
 

@@ -23,8 +23,9 @@ use crate::{
 /// How many calls one gateway may have open at a time; each stream is one for as long as it lasts.
 const CALLS_A_CONNECTION: u32 = 100_000;
 
-/// How many calls may be cancelled before they were looked at. Gateways cancel in bursts, when many wait for one thing.
-const CANCELLED_AT_ONCE: usize = 1_024;
+/// How many calls may be cancelled before they were looked at: more than fit into what a connection reads in one
+/// [turn](super::connection), so that no burst of them ends the calls beside.
+const CANCELLED_AT_ONCE: usize = 4_096;
 
 /// Serves until the door is stopped and its last call has ended, or until it is cut.
 pub(super) async fn serve(plan: Arc<DoorPlan>, socket: TcpListener, state: Arc<DoorState>) {

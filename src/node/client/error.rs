@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NodeCallError {
-    /// The node could not be reached, or is known to be dead: nothing was sent.
+    /// The node could not be reached or is known to be dead, or it certainly has not begun the call: it refused the stream, it
+    /// is stopping, or it does not take the secret.
     #[error("node is unreachable: {reason}")]
     Unreachable {
         /// What the transport met.
@@ -37,7 +38,7 @@ pub enum NodeCallError {
     /// The function ran into a failure on the node.
     #[error("{0}")]
     Failed(RemoteFailure),
-    /// The node refused the call: a wrong secret, a push that is not valid, a door that does not offer this.
+    /// The node refused the call: a push that is not valid, a door that does not offer this.
     #[error("node refused the call ({code}): {reason}")]
     Refused {
         /// The stable name of the refusal, such as `invalid_push_token`.
@@ -54,7 +55,7 @@ pub enum NodeCallError {
 }
 
 impl NodeCallError {
-    /// Whether the call never left, so that asking the next node cannot make it run twice (SPEC section 9).
+    /// Whether the call certainly was not begun, so that asking the next node cannot make it run twice (SPEC section 9).
     #[must_use]
     pub fn was_not_sent(&self) -> bool {
         matches!(self, Self::Unreachable { .. })
