@@ -194,13 +194,15 @@ async fn channel_client() {
             "version": nasty(), "args": {(nasty()): nasty()},
         })
     };
+    // Longer refs, topics and events are no frame at all.
+    let name = &nasty()[..1_000];
     for frame in [
         json!(["1", "1", "room:1", "phx_join", {}]),
         json!(["2", "2", "api:1", "phx_join", {"token": nasty()}]),
-        json!(["3", "3", format!("room:{}", nasty()), "phx_join", {}]),
-        json!(["4", "4", nasty(), "phx_join", {}]),
-        json!([nasty(), nasty(), nasty(), nasty(), nasty()]),
-        json!(["1", "5", "room:1", nasty(), {}]),
+        json!(["3", "3", format!("room:{name}"), "phx_join", {}]),
+        json!(["4", "4", name, "phx_join", {}]),
+        json!([name, name, name, name, nasty()]),
+        json!(["1", "5", "room:1", name, {}]),
         json!(["1", "6", "room:1", "crash", nasty()]),
         json!(["2", "7", "api:1", "phoenix_gen_api", request("sync")]),
         json!(["2", "8", "api:1", "phoenix_gen_api", request("async")]),

@@ -288,7 +288,7 @@ async fn two_engines_do_not_share_a_state_directory() {
         settings.receiver = ReceiverSettings::default().with_state_directory(&state.0);
         GenApi::builder().settings(settings).start().await
     };
-    let error = second().await.err().expect("an error").to_string();
+    let error = second().await.expect_err("an error").to_string();
     let expected = format!(
         "receiver.state_directory: {} cannot be used: another engine uses it; each needs a directory of its own",
         state.0.display()
