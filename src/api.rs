@@ -143,7 +143,7 @@ impl GenApi {
         GenApiBuilder::default()
     }
 
-    /// Executes a request on the caller's thread (SPEC section 3).
+    /// Executes a request on the caller's thread (specification, section 3).
     ///
     /// Async and stream calls go on after this returns; their responses follow in [`Reply::later`]. The request itself
     /// never fails: what goes wrong is an error response.
@@ -231,37 +231,37 @@ impl GenApi {
         &self.engine.config_db
     }
 
-    /// The puller: which services' configs are fetched, and how that goes (SPEC section 12).
+    /// The puller: which services' configs are fetched, and how that goes (specification, section 12).
     #[must_use]
     pub fn puller(&self) -> &PullerRef {
         &self.engine.puller
     }
 
-    /// The receiver of pushed configs (SPEC section 13).
+    /// The receiver of pushed configs (specification, section 13).
     #[must_use]
     pub fn receiver(&self) -> &ReceiverRef {
         &self.engine.receiver
     }
 
-    /// The relay: groups of users who send each other messages (SPEC section 21).
+    /// The relay: groups of users who send each other messages (specification, section 21).
     #[must_use]
     pub fn relay(&self) -> &RelayRef {
         &self.engine.relay
     }
 
-    /// The configs that were rejected in the last 24 hours, with their reasons (SPEC section 11); prints as a table.
+    /// The configs that were rejected in the last 24 hours, with their reasons (specification, section 11); prints as a table.
     #[must_use]
     pub fn failed_configs(&self) -> &FailedConfigs {
         &self.engine.failed
     }
 
-    /// How nodes are chosen; for looking at its tables, the choice of a request is part of its way (SPEC section 8).
+    /// How nodes are chosen; for looking at its tables, the choice of a request is part of its way (specification, section 8).
     #[must_use]
     pub fn node_selector(&self) -> &NodeSelector {
         self.engine.pipeline.selector()
     }
 
-    /// The rate limits: checked on the way of every request, changed at runtime (SPEC section 6).
+    /// The rate limits: checked on the way of every request, changed at runtime (specification, section 6).
     #[must_use]
     pub fn rate_limiter(&self) -> &RateLimiter {
         &self.engine.pipeline.rate_limiter
@@ -273,7 +273,7 @@ impl GenApi {
         &self.engine.rate_limiter
     }
 
-    /// The actor of the pool of async and none calls (SPEC section 14); takes [`Run`](crate::worker_pool::Run) for tasks of
+    /// The actor of the pool of async and none calls (specification, section 14); takes [`Run`](crate::worker_pool::Run) for tasks of
     /// your own among them.
     ///
     /// ```
@@ -294,25 +294,25 @@ impl GenApi {
         &self.engine.async_pool
     }
 
-    /// The actor of the pool whose places open streams hold (SPEC section 14).
+    /// The actor of the pool whose places open streams hold (specification, section 14).
     #[must_use]
     pub fn stream_pool(&self) -> &ChildRef<WorkerPoolActor> {
         &self.engine.stream_pool
     }
 
-    /// How busy the worker pools are; prints as a table (SPEC section 14).
+    /// How busy the worker pools are; prints as a table (specification, section 14).
     #[must_use]
     pub fn pool_status(&self) -> PoolsStatus {
         self.engine.pipeline.worker_pools.status()
     }
 
-    /// Where handlers of the engine's events are attached and detached (SPEC section 16).
+    /// Where handlers of the engine's events are attached and detached (specification, section 16).
     #[must_use]
     pub fn telemetry(&self) -> &Telemetry {
         &self.engine.pipeline.telemetry
     }
 
-    /// Ends the stream of a request (SPEC section 7).
+    /// Ends the stream of a request (specification, section 7).
     ///
     /// From the return of this on its producer's sends fail. Its receiver gets what was sent before, as far as it has room,
     /// and the completion. Request ids are the clients' choice: where one user has several open streams with this id, all
@@ -387,7 +387,7 @@ impl GenApi {
         self.engine.pipeline.runtime().block_on(future)
     }
 
-    /// Stops the engine (SPEC section 23); returns when it has stopped.
+    /// Stops the engine (specification, section 23); returns when it has stopped.
     ///
     /// From now on every request is refused with `Service temporarily unavailable` and `can_retry`, in every mode, and the
     /// engine is [not ready](Self::is_ready). What runs has the setting

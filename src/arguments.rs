@@ -1,7 +1,7 @@
 //! What a function takes: declared types, the check of what was sent, and the order in which it is handed on.
 //!
 //! A config declares its arguments once; an [`ArgumentPlan`] is compiled from that declaration once and then turns
-//! the arguments of every request into what the function receives, moving the values (SPEC section 4). [`convert`]
+//! the arguments of every request into what the function receives, moving the values (specification, section 4). [`convert`]
 //! is the same in one step, for those who need it once.
 //!
 //! ```
@@ -47,7 +47,7 @@ pub(crate) use error::cut;
 pub use error::{ArgumentError, ArgumentErrorKind};
 pub use plan::{ArgumentPlan, CallArgs};
 
-/// The sizes an argument may have where its declaration sets none (SPEC section 4).
+/// The sizes an argument may have where its declaration sets none (specification, section 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 #[non_exhaustive]

@@ -1,4 +1,4 @@
-//! The channel gateway: browsers and apps call functions, watch streams and hear broadcasts over one WebSocket (SPEC
+//! The channel gateway: browsers and apps call functions, watch streams and hear broadcasts over one WebSocket (specification,
 //! section 20).
 //!
 //! It speaks the Phoenix Channels protocol, so the official JavaScript client (npm `phoenix`) works with it unmodified.

@@ -1,7 +1,7 @@
 //! Which function answers which request: the configs the engine serves, and who may change them.
 //!
 //! The [`ConfigDb`] actor owns all changes; lookups go to a table that never blocks, so a request does not wait for a
-//! writer (SPEC section 11). [`ConfigDbRef`] is the door to both.
+//! writer (specification, section 11). [`ConfigDbRef`] is the door to both.
 //!
 //! ```
 //! use gen_api::{GenApi, model::FunConfig};

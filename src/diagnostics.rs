@@ -1,4 +1,4 @@
-//! How the engine is doing, typed and printable as aligned tables (SPEC section 17).
+//! How the engine is doing, typed and printable as aligned tables (specification, section 17).
 //!
 //! | on the handle | answers | with |
 //! |---|---|---|

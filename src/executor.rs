@@ -1,4 +1,4 @@
-//! The way of a request, stage by stage (SPEC section 3), and the [`Executor`] actor as one door to it.
+//! The way of a request, stage by stage (specification, section 3), and the [`Executor`] actor as one door to it.
 //!
 //! [`GenApi::execute`](crate::GenApi::execute) runs the stages on the caller's thread, without a mailbox in between. The
 //! actor runs the same stages; what has to wait goes on in a task of its own, so an executor that dies drops no request it has

@@ -1,4 +1,4 @@
-//! Service nodes over gRPC: feature `grpc` (SPEC section 19).
+//! Service nodes over gRPC: feature `grpc` (specification, section 19).
 //!
 //! What travels is described in `proto/node.proto`, from which a service node can be written in any language.
 

@@ -1,5 +1,5 @@
 //! Hooks: registered functions that see a request before it is worked on and a response before it goes out
-//! (SPEC section 10).
+//! (specification, section 10).
 //!
 //! A **before** hook gets the request and the config. It answers with the request, changed or not, or with both as a pair,
 //! or with an error that ends the request. An **after** hook gets the request, the config and the response, and answers

@@ -1,4 +1,4 @@
-//! Whether an engine takes work, how much is under way, and how what is left learns of the end (SPEC section 23).
+//! Whether an engine takes work, how much is under way, and how what is left learns of the end (specification, section 23).
 //!
 //! ```text
 //! running --drain--> draining --nothing is left, or the time is up--> cut

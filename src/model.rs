@@ -1,6 +1,6 @@
 //! The data that everything else passes around: requests, responses and configs.
 //!
-//! Plain serde types and their validity, nothing that acts. Their JSON form is the wire form (SPEC section 2).
+//! Plain serde types and their validity, nothing that acts. Their JSON form is the wire form (specification, section 2).
 //!
 //! ```
 //! use gen_api::model::{Request, Response};

@@ -1,4 +1,4 @@
-//! The names of PhoenixGenApi beside those of this crate, for those who come from Elixir (SPEC section 22).
+//! The names of PhoenixGenApi beside those of this crate, for those who come from Elixir (specification, section 22).
 //!
 //! This module holds nothing but this page. `api` is a [`GenApi`]; where a message is named, the actor takes it too.
 //! [`Pusher`] and `ServiceNode` (feature `grpc`) are on the side of a service.

@@ -20,7 +20,7 @@ use crate::{
     model::{CheckPermission, Request},
 };
 
-/// Whether this mode lets the request pass (SPEC section 5).
+/// Whether this mode lets the request pass (specification, section 5).
 ///
 /// | mode | passes |
 /// |---|---|

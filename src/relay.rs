@@ -1,4 +1,4 @@
-//! The relay: groups of users who send each other messages through the gateway (SPEC section 21).
+//! The relay: groups of users who send each other messages through the gateway (specification, section 21).
 //!
 //! A member of a group is a user with the [connection](crate::connection) that he joined over, and those that were
 //! [attached](RelayRef::attach) since: the windows and devices of one user. A message to a group is pushed to all

@@ -133,7 +133,7 @@ impl RequestError {
         }
     }
 
-    /// Whether another attempt may go better: a failure of the call, not of the caller (SPEC section 9).
+    /// Whether another attempt may go better: a failure of the call, not of the caller (specification, section 9).
     pub(crate) fn may_be_retried(&self) -> bool {
         matches!(
             self,

@@ -1,4 +1,4 @@
-//! The only place that writes what clients read (SPEC section 3).
+//! The only place that writes what clients read (specification, section 3).
 //!
 //! Texts are short and carry no internals; with the setting `detail_error` the reason follows.
 

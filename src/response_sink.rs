@@ -1,6 +1,6 @@
 //! How the responses after the first one reach whoever asked, with exactly one terminal response among them.
 //!
-//! The promise holds whatever happens (SPEC section 3): the terminal response needs no room, so a slow receiver cannot
+//! The promise holds whatever happens (specification, section 3): the terminal response needs no room, so a slow receiver cannot
 //! make it wait, and a sink that is dropped without one, because its task was killed or its thread died, sends the
 //! response for a lost call.
 //!

@@ -1,5 +1,5 @@
 //! The service node's side of a call, without a network: functions, the configs offered for them, and a transport that
-//! stays in the process (SPEC section 19).
+//! stays in the process (specification, section 19).
 //!
 //! [`NodeCore`] answers what a [`NodeClient`](crate::node::NodeClient) asks. A transport brings the questions: gRPC does
 //! (feature `grpc`), [`InMemoryTransport`] does without leaving the process, and another crate can add its own.

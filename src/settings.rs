@@ -1,4 +1,4 @@
-//! Every setting of the engine with its default, from a TOML file and from environment variables (SPEC section 18).
+//! Every setting of the engine with its default, from a TOML file and from environment variables (specification, section 18).
 //!
 //! ```
 //! use gen_api::Settings;
@@ -85,7 +85,7 @@ pub struct Settings {
     pub engine: EngineSettings,
     /// What is held to before a request is looked at.
     pub requests: RequestSettings,
-    /// How large arguments may be where their declaration does not say (SPEC section 4).
+    /// How large arguments may be where their declaration does not say (specification, section 4).
     pub arguments: Limits,
     /// What holds for each stream.
     pub streams: StreamSettings,
@@ -112,7 +112,7 @@ pub struct Settings {
     pub grpc: GrpcSettings,
     /// How much relay groups may hold, and how long they stand empty.
     pub relay: RelaySettings,
-    /// The channel gateway (SPEC section 20).
+    /// The channel gateway (specification, section 20).
     pub channel: ChannelSettings,
     /// Who may do what, and what clients are told.
     pub security: SecuritySettings,

@@ -1,4 +1,4 @@
-//! Streaming responses: one [`StreamCall`] actor a request (SPEC section 7).
+//! Streaming responses: one [`StreamCall`] actor a request (specification, section 7).
 //!
 //! A function takes a [`StreamHandle`](crate::function::StreamHandle), or returns a Rust `Stream`; whoever asked reads the
 //! chunks from [`Reply::later`](crate::Reply). Both ends are bounded, so a slow reader slows the producer down.

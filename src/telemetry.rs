@@ -1,5 +1,5 @@
 //! What happens in the engine, told to whoever wants to hear it: typed [`Event`]s for attached handlers, `tracing` spans,
-//! and with the feature `metrics` counters and histograms (SPEC section 16).
+//! and with the feature `metrics` counters and histograms (specification, section 16).
 //!
 //! ```
 //! use gen_api::telemetry::{Event, ExecutorEvent, Filter, Telemetry};

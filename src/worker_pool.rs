@@ -1,6 +1,6 @@
 //! Worker pools: how many calls may run at a time, how many may wait, and when none is let through for a while.
 //!
-//! There are three (SPEC section 14): one for async and none calls, one in which every open stream holds a place, and one for
+//! There are three (specification, section 14): one for async and none calls, one in which every open stream holds a place, and one for
 //! the threads of blocking functions. A [`WorkerPool`] decides at once about each task; who is accepted waits for a place in the order of arrival, holds it
 //! while the task runs, and reports how it ended.
 //!

@@ -1,4 +1,4 @@
-//! How the engine says it is doing: typed, and as tables (SPEC section 17).
+//! How the engine says it is doing: typed, and as tables (specification, section 17).
 
 use std::{
     convert::Infallible,

@@ -1,4 +1,4 @@
-//! The gRPC client against nodes that answer, fail, hang, vanish and speak nonsense (SPEC section 19).
+//! The gRPC client against nodes that answer, fail, hang, vanish and speak nonsense (specification, section 19).
 
 #[path = "grpc_client/node.rs"]
 mod node;

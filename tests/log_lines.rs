@@ -1,4 +1,4 @@
-//! What a client or a node writes into a log: a quoted, escaped and cut value, whatever it sends (SPEC section 24).
+//! What a client or a node writes into a log: a quoted, escaped and cut value, whatever it sends (specification, section 24).
 //!
 //! One test in a binary of its own, since its subscriber is that of the whole process.
 #![cfg(feature = "grpc")]

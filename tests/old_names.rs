@@ -1,4 +1,4 @@
-//! The rows of the page `old_names`, one after the other: each verb and each message works (SPEC section 22).
+//! The rows of the page `old_names`, one after the other: each verb and each message works (specification, section 22).
 
 use std::sync::Arc;
 

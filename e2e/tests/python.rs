@@ -1,4 +1,4 @@
-//! A gateway and the service node in Python of `examples/python_node` (SPEC section 19).
+//! A gateway and the service node in Python of `examples/python_node` (specification, section 19).
 //!
 //! Needs `python3` and, the first time, its package index:
 //! `cargo test -p gen_api-e2e --test python -- --ignored`

@@ -1,4 +1,4 @@
-//! TLS and mutual TLS between a gateway and its nodes (SPEC section 19).
+//! TLS and mutual TLS between a gateway and its nodes (specification, section 19).
 
 #[allow(dead_code)]
 #[path = "../../tests/grpc_client/node.rs"]

@@ -108,14 +108,14 @@ impl GenApiBuilder {
         self
     }
 
-    /// The transport to service nodes (SPEC section 19). Without one, that is gRPC where the feature `grpc` is on and the
+    /// The transport to service nodes (specification, section 19). Without one, that is gRPC where the feature `grpc` is on and the
     /// setting `grpc.cluster_secret` is set; else no other node can be reached.
     pub fn node_client(mut self, client: impl NodeClient) -> Self {
         self.node_client = Some(SharedClient(Arc::new(client)));
         self
     }
 
-    /// A selector for configs whose `choose_node_mode` is `{"custom": name}` (SPEC section 8).
+    /// A selector for configs whose `choose_node_mode` is `{"custom": name}` (specification, section 8).
     pub fn node_selector(mut self, name: impl Into<String>, selector: impl SelectNode) -> Self {
         self.node_selectors.push(NamedSelector {
             name: name.into(),
@@ -507,7 +507,7 @@ const EXECUTOR_MAILBOX: usize = 1_024;
 /// Threads for blocking work beside that of blocking functions, which can take none of them.
 const OTHER_BLOCKING_THREADS: usize = 512;
 
-/// Resolvers are registered functions too (SPEC section 8).
+/// Resolvers are registered functions too (specification, section 8).
 fn registered_resolvers(callbacks: &Arc<Callbacks>, settings: &Settings) -> impl ResolveNodes {
     let callbacks = Arc::clone(callbacks);
     let timeout = Duration::from_millis(settings.nodes.resolver_timeout_ms);

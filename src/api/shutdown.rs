@@ -1,4 +1,4 @@
-//! The end of an engine, in order (SPEC section 23).
+//! The end of an engine, in order (specification, section 23).
 
 use std::{
     sync::{Arc, OnceLock},

@@ -1,4 +1,4 @@
-//! The handle's view of how the engine is doing (SPEC section 17).
+//! The handle's view of how the engine is doing (specification, section 17).
 
 use std::{pin::pin, time::Duration};
 

@@ -16,7 +16,7 @@ use super::{
     variants::variants_of,
 };
 
-/// The types of arguments (SPEC section 4); their JSON form is the name in snake case.
+/// The types of arguments (specification, section 4); their JSON form is the name in snake case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

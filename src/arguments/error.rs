@@ -7,7 +7,7 @@ use serde_json::Value;
 /// The longest piece of a client's own text that an error repeats, in characters.
 pub(super) const SHOWN_CHARS: usize = 40;
 
-/// An argument that a function cannot take (SPEC section 4).
+/// An argument that a function cannot take (specification, section 4).
 ///
 /// Its text is `invalid argument "NAME": WHAT` and is meant for the client: what was expected and what came, both cut
 /// to a short length.

@@ -85,7 +85,7 @@ impl ArgumentPlan {
 
     /// Turns what was sent into what the function receives.
     ///
-    /// Where nothing is declared, everything that was sent is dropped (SPEC section 4).
+    /// Where nothing is declared, everything that was sent is dropped (specification, section 4).
     ///
     /// # Errors
     /// The first fault found: undeclared arguments first, then the declared ones by name.

@@ -210,7 +210,7 @@ impl Item {
 }
 
 impl MapRule {
-    /// In the order of SPEC section 4: entry count, required keys, accepted keys, content.
+    /// In the order of specification, section 4: entry count, required keys, accepted keys, content.
     fn check(&self, entries: &Map<String, Value>) -> Result<(), Fault> {
         if entries.len() > self.max_items {
             let what = format!(
@@ -398,7 +398,7 @@ mod tests {
         assert_eq!(fault(&most, json!(i64::MAX)).kind, Kind::Range);
     }
 
-    /// What SPEC section 4 lets pass, said a second time and without regard to the reason of a refusal.
+    /// What specification, section 4 lets pass, said a second time and without regard to the reason of a refusal.
     fn allowed(arg_type: ArgType, value: &Value, limits: &Limits) -> bool {
         let text = |value: &Value| {
             let text = value.as_str();

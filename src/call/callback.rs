@@ -1,4 +1,4 @@
-//! Calling the functions that judge: hooks, permission callbacks, resolvers (SPEC section 10).
+//! Calling the functions that judge: hooks, permission callbacks, resolvers (specification, section 10).
 
 use std::{sync::Arc, time::Duration};
 

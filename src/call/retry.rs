@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use rand::{Rng, RngExt};
 
-/// Waits that grow exponentially (SPEC section 9): from 100 ms, doubling, at most 5 s, unless made otherwise.
+/// Waits that grow exponentially (specification, section 9): from 100 ms, doubling, at most 5 s, unless made otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
     base: Duration,

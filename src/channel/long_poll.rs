@@ -1,4 +1,4 @@
-//! The long-poll transport, for clients whose network lets no WebSocket through (CHANNELS.md, "Client facts").
+//! The long-poll transport, for clients whose network lets no WebSocket through (docs/channels.md, "Client facts").
 //!
 //! Its answers have HTTP status 200; what a client looks at is the `status` within.
 

@@ -1,4 +1,4 @@
-//! Whether a page may connect: its `Origin` header against the configured list (CHANNELS.md, "Connecting").
+//! Whether a page may connect: its `Origin` header against the configured list (docs/channels.md, "Connecting").
 //!
 //! Browsers send cookies along with a WebSocket from any page, so an endpoint that knows its users by a cookie must not
 //! take connections from pages of others.

@@ -1,4 +1,4 @@
-//! The parameters of a connect: form-encoded, with nested ones as `nested[a]=1` (CHANNELS.md, "Connecting").
+//! The parameters of a connect: form-encoded, with nested ones as `nested[a]=1` (docs/channels.md, "Connecting").
 //!
 //! ```
 //! use gen_api::channel::Params;

@@ -11,7 +11,7 @@ use crate::{
     settings::ChannelSettings,
 };
 
-/// Answers requests on behalf of a session (CHANNELS.md, "Requests on top").
+/// Answers requests on behalf of a session (docs/channels.md, "Requests on top").
 ///
 /// An endpoint does this for the event [`request_event`](ChannelSettings::request_event). It is public for transports of
 /// one's own.

@@ -32,7 +32,7 @@ impl Connect {
 
 /// A connection's verified user, for as long as the connection lasts.
 ///
-/// Requests take user id, roles and address from here, never from their payloads (SPEC section 20).
+/// Requests take user id, roles and address from here, never from their payloads (specification, section 20).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Session {
     identity: Identity,

@@ -25,7 +25,7 @@ impl ForeignRules {
 }
 
 /// Makes a service's config fit for the table: `"0.0.0"` and an empty version mean unversioned, and `"local"` means the
-/// service's own nodes (SPEC section 2).
+/// service's own nodes (specification, section 2).
 pub(super) fn adopt(mut config: FunConfig, nodes: &Nodes) -> FunConfig {
     if config.effective_version().is_none() {
         config.version = None;

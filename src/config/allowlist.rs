@@ -1,4 +1,4 @@
-//! Which functions a config may name (SPEC sections 11 and 18).
+//! Which functions a config may name (specification, sections 11 and 18).
 
 use serde::{Deserialize, Serialize};
 

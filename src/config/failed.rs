@@ -17,10 +17,10 @@ use serde_json::Value;
 use super::AddError;
 use crate::{clock::Clock, model::Fault, node::Address, text_table::TextTable};
 
-/// How long a note is kept (SPEC section 11).
+/// How long a note is kept (specification, section 11).
 const TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How many notes are kept; above that the oldest go (SPEC section 11).
+/// How many notes are kept; above that the oldest go (specification, section 11).
 const MAX_NOTES: usize = 1_000;
 
 /// The longest name of a note, in characters; the names come from outside and prove nothing yet.
@@ -32,7 +32,7 @@ const MAX_REASONS: usize = 20;
 /// The longest reason, in characters.
 const REASON_CHARS: usize = 400;
 
-/// The notes about refused configs: for 24 hours, at most 1 000 (SPEC section 11). Clones share the notes.
+/// The notes about refused configs: for 24 hours, at most 1 000 (specification, section 11). Clones share the notes.
 ///
 /// Prints as a table of all notes, the newest first.
 #[derive(Clone)]

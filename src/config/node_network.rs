@@ -1,4 +1,4 @@
-//! Where the nodes may be that a push names (SPEC section 13).
+//! Where the nodes may be that a push names (specification, section 13).
 
 use std::{fmt, net::IpAddr, str::FromStr};
 

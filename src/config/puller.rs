@@ -1,4 +1,4 @@
-//! Pulling: the gateway asks services for their configs (SPEC section 12).
+//! Pulling: the gateway asks services for their configs (specification, section 12).
 //!
 //! The [`Puller`] actor sets the pace; what it knows lives in a table beside it, so its death loses nothing.
 //! [`PullerRef`] is the door to both.

@@ -1,4 +1,4 @@
-//! Pushing: a service node hands its configs to gateways (SPEC section 13), the other side of the receiver.
+//! Pushing: a service node hands its configs to gateways (specification, section 13), the other side of the receiver.
 //!
 //! The [`Pusher`] actor keeps trying; what it was told to push lives in a table beside it, so its death loses nothing.
 //! [`PusherRef`] is the door to both.

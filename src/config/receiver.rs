@@ -1,4 +1,4 @@
-//! Receiving: service nodes push their configs to the gateway (SPEC section 13).
+//! Receiving: service nodes push their configs to the gateway (specification, section 13).
 //!
 //! The [`Receiver`] actor takes pushes one after the other; what was pushed is remembered beside it, so its death loses
 //! nothing. [`ReceiverRef`] is the door to both.

@@ -41,7 +41,7 @@ pub enum AddError {
     /// The config has faults; all of them are listed.
     #[error(transparent)]
     Invalid(#[from] InvalidConfig),
-    /// The allowlist does not name a function of it: the one it calls, a hook, its permission callback or its resolver (SPEC
+    /// The allowlist does not name a function of it: the one it calls, a hook, its permission callback or its resolver (specification,
     /// section 18).
     #[error("the function {0} is not on the allowlist")]
     NotAllowed(Mfa),
@@ -125,7 +125,7 @@ impl ConfigTable {
         self
     }
 
-    /// The config that answers a request for this version, which may be absent (SPEC section 11).
+    /// The config that answers a request for this version, which may be absent (specification, section 11).
     pub(crate) fn asked(
         &self,
         service: &str,

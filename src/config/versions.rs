@@ -1,4 +1,4 @@
-//! All versions of one `(service, request_type)`, and which of them answers (SPEC section 11): pure.
+//! All versions of one `(service, request_type)`, and which of them answers (specification, section 11): pure.
 
 use std::sync::Arc;
 

@@ -12,7 +12,7 @@ use crate::{
     text_table::TextTable,
 };
 
-/// The stages and rules that a request for one function will meet, in order; prints as a table (SPEC section 3).
+/// The stages and rules that a request for one function will meet, in order; prints as a table (specification, section 3).
 ///
 /// In the table and in the JSON form, rules are written as in a config.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -34,7 +34,7 @@ impl fmt::Debug for Executor {
     }
 }
 
-/// Asks for a request to be executed (SPEC section 22: `Executor.execute!`).
+/// Asks for a request to be executed (specification, section 22: `Executor.execute!`).
 ///
 /// Without a recipient the [`Reply`] holds all responses, the later ones as a stream. With one, every response goes there
 /// in order, the immediate one included, and the reply is empty. A message that dies in the mailbox of an executor

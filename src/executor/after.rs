@@ -1,4 +1,4 @@
-//! Stage 7: the after hook, with what it is told about the request (SPEC section 10).
+//! Stage 7: the after hook, with what it is told about the request (specification, section 10).
 
 use std::sync::Arc;
 

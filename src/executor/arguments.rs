@@ -1,4 +1,4 @@
-//! Stage 5: what the function receives: predefined arguments first, then those of the request (SPEC section 4).
+//! Stage 5: what the function receives: predefined arguments first, then those of the request (specification, section 4).
 
 use serde_json::{Map, Value};
 use tokio::runtime::Handle;

@@ -1,4 +1,4 @@
-//! Stage 6, the call itself: once, and again where the config asks for it (SPEC section 9).
+//! Stage 6, the call itself: once, and again where the config asks for it (specification, section 9).
 
 use std::{
     future::poll_fn,

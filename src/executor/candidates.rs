@@ -1,4 +1,4 @@
-//! The nodes that a call may be made on, one after another (SPEC sections 8 and 9).
+//! The nodes that a call may be made on, one after another (specification, sections 8 and 9).
 
 use super::limit::Limit;
 use crate::{

@@ -1,4 +1,4 @@
-//! Stage 1: the config that answers the request (SPEC sections 3 and 11).
+//! Stage 1: the config that answers the request (specification, sections 3 and 11).
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Stage 6 in the way the config's response mode asks for (SPEC section 7).
+//! Stage 6 in the way the config's response mode asks for (specification, section 7).
 
 use std::{future::poll_fn, mem, sync::Arc};
 

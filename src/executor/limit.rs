@@ -1,4 +1,4 @@
-//! How long a call on nodes may take (SPEC section 9): the config's timeout, all nodes that are asked included, and as much again for each
+//! How long a call on nodes may take (specification, section 9): the config's timeout, all nodes that are asked included, and as much again for each
 //! retry; pauses apart.
 
 use std::{future::Future, time::Duration};

@@ -1,4 +1,4 @@
-//! Stage 3: may this caller call this function (SPEC section 5)? A permission callback wins over the config's mode.
+//! Stage 3: may this caller call this function (specification, section 5)? A permission callback wins over the config's mode.
 //!
 //! The node that will run the call judges. One that certainly has not begun to judge is passed over, for the call as well.
 

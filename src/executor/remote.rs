@@ -1,4 +1,4 @@
-//! Stage 6 on other nodes: which of them are asked in one attempt, and how their answers read (SPEC sections 8 and 9).
+//! Stage 6 on other nodes: which of them are asked in one attempt, and how their answers read (specification, sections 8 and 9).
 
 use futures_util::StreamExt;
 

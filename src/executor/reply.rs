@@ -6,7 +6,7 @@ use crate::{
     model::Response, request_error::RequestError, response_sink::Responses, stream::StreamCall,
 };
 
-/// The answer to a request (SPEC section 7).
+/// The answer to a request (specification, section 7).
 ///
 /// | response mode | `response` | `later` |
 /// |---|---|---|

@@ -13,7 +13,7 @@ use crate::{
     stream::StreamCall,
 };
 
-/// Starts the stream of a request whose config is of the response mode `stream` (SPEC section 22:
+/// Starts the stream of a request whose config is of the response mode `stream` (specification, section 22:
 /// `StreamCall.start_link`).
 ///
 /// The request goes the same way as that of an [`Execute`](crate::Execute). The answer is the running stream, or says

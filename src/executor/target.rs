@@ -1,4 +1,4 @@
-//! Where a call goes: to a function of this process, or to service nodes in an order (SPEC section 8).
+//! Where a call goes: to a function of this process, or to service nodes in an order (specification, section 8).
 
 use std::sync::Arc;
 

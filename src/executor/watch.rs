@@ -1,4 +1,4 @@
-//! What is told of a request while it goes its way: telemetry events, and its `tracing` span (SPEC section 16).
+//! What is told of a request while it goes its way: telemetry events, and its `tracing` span (specification, section 16).
 //!
 //! A request that nobody looks at costs two checks: neither its names are copied nor the clock is read.
 

@@ -15,7 +15,7 @@ use crate::{model::connection::Connection, worker_pool::WorkerPool};
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Call {
-    /// The predefined arguments of the config, then the request's in their order, or one map (SPEC section 4).
+    /// The predefined arguments of the config, then the request's in their order, or one map (specification, section 4).
     pub args: Vec<Value>,
     /// Who asks. Filled in where the function [needs it](super::Function::needs_info), else it may be empty.
     pub info: RequestInfo,

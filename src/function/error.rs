@@ -9,7 +9,7 @@ use crate::arguments::{ArgumentError, cut};
 /// Anything with a [`Display`] turns into it, so `?` works on every error type; that is why it has no `Display` of its
 /// own (read [`message`](Self::message)). Such a failure is an internal one: clients see a general text unless the
 /// setting `detail_error` is on, and retry may act on it. A business answer ("no such user") is marked with
-/// [`public`](Self::public): it reaches the client as its own text in every setting and is not retried (SPEC section 3).
+/// [`public`](Self::public): it reaches the client as its own text in every setting and is not retried (specification, section 3).
 ///
 /// ```
 /// use gen_api::function::FunctionError;
@@ -62,7 +62,7 @@ impl FunctionError {
         Self::new(FunctionErrorKind::Public, text.to_string())
     }
 
-    /// An argument of the request that the function cannot take, told to the client as `invalid argument "ARG": WHAT` (SPEC
+    /// An argument of the request that the function cannot take, told to the client as `invalid argument "ARG": WHAT` (specification,
     /// section 4). Typed functions report what serde cannot read; `what` says what was expected and what came.
     #[must_use]
     pub fn invalid_argument(arg: &str, what: impl Display) -> Self {

@@ -11,7 +11,7 @@ use super::{error::FunctionError, finite};
 /// The answer of a function that did not fail.
 #[non_exhaustive]
 pub enum Outcome {
-    /// Nothing, from a function that returns `()`: null to a client, no chunk in a stream (SPEC section 7).
+    /// Nothing, from a function that returns `()`: null to a client, no chunk in a stream (specification, section 7).
     Unit,
     /// One value, null included.
     Value(Value),

@@ -59,7 +59,7 @@ pub(crate) fn stream_within(buffer: StreamBuffer) -> (StreamHandle, StreamEvents
 
 /// The function's end of a stream: it sends results in order, then ends the stream.
 ///
-/// A function takes it as a parameter (SPEC section 7). Clones feed the same stream; the first terminal event of any of
+/// A function takes it as a parameter (specification, section 7). Clones feed the same stream; the first terminal event of any of
 /// them ends it, and every send after that fails at once. Sending waits while the receiver is slow, so memory stays
 /// bounded: unread results take up a place each, and large ones several.
 ///

@@ -1,4 +1,4 @@
-//! The way from a gateway to service nodes, and from a service node to gateways that take pushes (SPEC section 19).
+//! The way from a gateway to service nodes, and from a service node to gateways that take pushes (specification, section 19).
 
 mod cancel;
 mod connection;

@@ -131,7 +131,7 @@ pub struct FunctionExistsReply {
     #[prost(bool, tag = "1")]
     pub exists: bool,
 }
-/// The configs of a service, pushed to a gateway (SPEC section 13).
+/// The configs of a service, pushed to a gateway (specification, section 13).
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PushRequest {
     /// JSON of a `PushConfig`: service, nodes, config_version, fun_configs and, where the gateway shall also pull, module,

@@ -1,4 +1,4 @@
-//! The secret of the cluster on the wire: every call carries it, and a door compares it in constant time (SPEC section 19).
+//! The secret of the cluster on the wire: every call carries it, and a door compares it in constant time (specification, section 19).
 
 use subtle::ConstantTimeEq;
 use tonic::codegen::http::{

@@ -1,4 +1,4 @@
-//! The door: where a service node takes the calls of gateways, and a gateway the pushes of service nodes (SPEC section 19).
+//! The door: where a service node takes the calls of gateways, and a gateway the pushes of service nodes (specification, section 19).
 //!
 //! The [`Door`] actor opens it. The socket is bound before the actor starts and belongs to the plan beside it, so a door that
 //! dies loses neither its port nor those who knock meanwhile.

@@ -1,4 +1,4 @@
-//! Certificates and keys from PEM files, for the door and for those who call (SPEC section 19).
+//! Certificates and keys from PEM files, for the door and for those who call (specification, section 19).
 //!
 //! Everything is read and checked at the start: a file that cannot be used is an error that names its setting, and not a
 //! connection that fails later. [`Reloaded`] then looks whether the files have changed.

@@ -1,4 +1,4 @@
-//! One trace across gateways and service nodes (W3C Trace Context; SPEC section 19).
+//! One trace across gateways and service nodes (W3C Trace Context; specification, section 19).
 //!
 //! By default the trace id is made, carried and put on the `tracing` spans of both sides, which is enough to find the lines of
 //! one request in all logs. A program with a tracing system of its own implements [`TraceContext`] by that system's

@@ -1,4 +1,4 @@
-//! What telemetry is told of the run of a hook (SPEC section 16).
+//! What telemetry is told of the run of a hook (specification, section 16).
 
 use std::{fmt, time::Duration};
 

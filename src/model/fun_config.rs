@@ -44,7 +44,7 @@ use mfa::Callback;
 /// How long a hook or a permission callback may take unless its config says otherwise, in milliseconds.
 const DEFAULT_HOOK_TIMEOUT: u64 = 5_000;
 
-/// Maps one `(service, request_type, version)` to one function, with its rules (SPEC section 2).
+/// Maps one `(service, request_type, version)` to one function, with its rules (specification, section 2).
 ///
 /// A config can be read and held while it is invalid; [`validate`](Self::validate) judges it. Its JSON form has these
 /// field names and no others.
@@ -141,7 +141,7 @@ impl FunConfig {
         Ok(config)
     }
 
-    /// Whether the config may be used: SPEC section 2, the table. Defaults of arguments are held to these limits.
+    /// Whether the config may be used: specification, section 2, the table. Defaults of arguments are held to these limits.
     ///
     /// # Errors
     /// Every fault at once, each with the name of its field.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// The longest reason that repeats what a config holds, in characters.
 const REASON_CHARS: usize = 300;
 
-/// A config that cannot be read or must not be used (SPEC section 2).
+/// A config that cannot be read or must not be used (specification, section 2).
 ///
 /// ```
 /// use gen_api::model::FunConfig;

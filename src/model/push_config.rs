@@ -28,7 +28,7 @@ use super::{
 };
 use crate::arguments::Limits;
 
-/// All functions of a service at one of its versions (SPEC sections 2 and 13).
+/// All functions of a service at one of its versions (specification, sections 2 and 13).
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct PushConfig {
@@ -257,7 +257,7 @@ impl PushConfig {
                 format!("{:?} is not the service of the push", function.service),
             )
         });
-        // A push may say "0.0.0" for unversioned, which a direct add may not (SPEC section 2).
+        // A push may say "0.0.0" for unversioned, which a direct add may not (specification, section 2).
         let reserved = function.version.as_deref() == Some(RESERVED_VERSION);
         let own = function.faults(limits).into_iter();
         foreign

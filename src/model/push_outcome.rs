@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How a push is to be taken (SPEC section 13).
+/// How a push is to be taken (specification, section 13).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
@@ -29,7 +29,7 @@ impl PushOptions {
     }
 }
 
-/// What became of a push that was not refused (SPEC section 13).
+/// What became of a push that was not refused (specification, section 13).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -49,7 +49,7 @@ pub enum SkipReason {
     VersionMatches,
 }
 
-/// Whether a gateway holds a config version of a service (SPEC section 13).
+/// Whether a gateway holds a config version of a service (specification, section 13).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

@@ -17,10 +17,10 @@ use serde_json::{Map, Value};
 
 use super::connection::Connection;
 
-/// The largest payload in bytes that is decoded unless a setting says otherwise: one million (SPEC section 2).
+/// The largest payload in bytes that is decoded unless a setting says otherwise: one million (specification, section 2).
 pub const DEFAULT_MAX_PAYLOAD_BYTES: usize = 1_000_000;
 
-/// One call of a client: which function, with which arguments, on whose behalf (SPEC section 2).
+/// One call of a client: which function, with which arguments, on whose behalf (specification, section 2).
 ///
 /// A request that came through [`decode`](Self::decode), [`from_value`](Self::from_value) or serde has the three
 /// required texts. One built in code is as good as its builder; the engine finds no config for an empty name.
@@ -77,7 +77,7 @@ impl Request {
         }
     }
 
-    /// Reads a JSON payload: first its size, then its shape, then the required fields (SPEC section 2).
+    /// Reads a JSON payload: first its size, then its shape, then the required fields (specification, section 2).
     ///
     /// Unknown fields are ignored, null counts as absent, roles that are no texts are dropped. User and roles are those that
     /// the payload claims: [`with_identity`](Self::with_identity) puts in the verified ones.

@@ -15,7 +15,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// One answer to a request (SPEC section 2). Its JSON always has all seven keys.
+/// One answer to a request (specification, section 2). Its JSON always has all seven keys.
 ///
 /// | made by | success | async | has_more | can_retry |
 /// |---|---|---|---|---|

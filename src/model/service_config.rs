@@ -19,7 +19,7 @@ use super::{
     invalid_config::{Fault, InvalidConfig},
 };
 
-/// A service whose configs are pulled: its nodes and the functions to ask there (SPEC sections 2 and 12).
+/// A service whose configs are pulled: its nodes and the functions to ask there (specification, sections 2 and 12).
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ServiceConfig {

@@ -1,4 +1,4 @@
-//! The order of function versions (SPEC section 11).
+//! The order of function versions (specification, section 11).
 //!
 //! ```
 //! use std::cmp::Ordering;

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-/// The address of a service node: a text that its transport interprets, never a blank one (SPEC section 2).
+/// The address of a service node: a text that its transport interprets, never a blank one (specification, section 2).
 ///
 /// Clones share the text.
 ///
@@ -71,7 +71,7 @@ impl From<Address> for String {
 #[error("an address must not be blank")]
 pub struct InvalidAddress;
 
-/// A place to run a function: this process, or the service node at an address (SPEC section 1).
+/// A place to run a function: this process, or the service node at an address (specification, section 1).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Node {
     /// This process.

@@ -1,4 +1,4 @@
-//! What a transport to service nodes must be able to do (SPEC section 19).
+//! What a transport to service nodes must be able to do (specification, section 19).
 //!
 //! The engine asks through [`NodeClient`] and knows no transport. A caller that loses interest drops the future or the
 //! stream: the transport then cancels the call on the node. Every call carries the time that is left for it.

@@ -3,7 +3,7 @@
 use super::Node;
 use crate::model::{FunConfig, Request};
 
-/// Chooses the node for a request, for configs whose mode is `{"custom": name}` (SPEC section 8).
+/// Chooses the node for a request, for configs whose mode is `{"custom": name}` (specification, section 8).
 ///
 /// Every closure of this shape is one; it may answer the place of a node in the list, `None`, the places of several
 /// nodes in order of preference, or a [`Selection`]:

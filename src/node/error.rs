@@ -1,6 +1,6 @@
 //! Why there is no node to ask.
 
-/// Why no node could be chosen (SPEC section 8).
+/// Why no node could be chosen (specification, section 8).
 ///
 /// Clients see a general text; these texts are for logs and for whoever turned `detail_error` on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -6,7 +6,7 @@ use rand::{SeedableRng, rngs::SmallRng, seq::SliceRandom};
 
 use super::{Node, list::NodeList};
 
-/// The nodes for one call in order of preference: the first is used, the others are the fallback (SPEC section 8).
+/// The nodes for one call in order of preference: the first is used, the others are the fallback (specification, section 8).
 ///
 /// It is never empty, and holds each node once. The order of the fallback is worked out when somebody asks for it.
 #[derive(Clone, Debug)]

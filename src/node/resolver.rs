@@ -16,7 +16,7 @@ use crate::{
     model::{Mfa, Nodes},
 };
 
-/// Calls the function behind `{"resolver": [module, function, args]}` (SPEC section 8).
+/// Calls the function behind `{"resolver": [module, function, args]}` (specification, section 8).
 ///
 /// The engine's calls the registered function. A closure of the shape `Fn(Mfa) -> impl Future<Output = Result<Value, E>>`
 /// is one too.

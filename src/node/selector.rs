@@ -16,7 +16,7 @@ use super::{
 };
 use crate::model::{ChooseNodeMode, FunConfig, Mfa, Nodes, Request};
 
-/// Chooses the node for a request, as the config's `choose_node_mode` says (SPEC section 8). Clones share everything.
+/// Chooses the node for a request, as the config's `choose_node_mode` says (specification, section 8). Clones share everything.
 ///
 /// | mode | the first node | the fallback |
 /// |---|---|---|

@@ -8,10 +8,10 @@ use siphasher::sip128::SipHasher13;
 
 use super::{Address, list::NodeList};
 
-/// How long a value stays on its node (SPEC section 8).
+/// How long a value stays on its node (specification, section 8).
 pub(super) const STICKY_TTL: Duration = Duration::from_secs(60 * 60);
 
-/// How many values are bound at most; above that the oldest bindings go (SPEC section 8).
+/// How many values are bound at most; above that the oldest bindings go (specification, section 8).
 pub(super) const MAX_STICKY_ENTRIES: usize = 100_000;
 
 /// How many nodes one value is bound to at most.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::limit::{self, ApiLimit, InvalidLimit, LimitKey, RateLimit};
 use crate::text_table::TextTable;
 
-/// Everything the rate limiter can be told (SPEC section 6). Without limits everything passes.
+/// Everything the rate limiter can be told (specification, section 6). Without limits everything passes.
 ///
 /// ```
 /// use gen_api::rate_limiter::{LimitKey, RateLimit, RateLimitConfig};

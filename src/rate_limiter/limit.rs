@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::declared::{Declared, UNDECLARED};
 use crate::{clock::LONGEST_MS, model::Request};
 
-/// What requests are counted by: a field of the request, or one of its arguments (SPEC section 6).
+/// What requests are counted by: a field of the request, or one of its arguments (specification, section 6).
 ///
 /// Its text form is the field's name; any other text is the name of an argument.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

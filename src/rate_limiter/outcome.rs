@@ -19,7 +19,7 @@ pub enum RateLimitError {
     Unavailable,
 }
 
-/// A limit that had no room for a request. Its text is made for the client (SPEC section 6).
+/// A limit that had no room for a request. Its text is made for the client (specification, section 6).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 #[error("Rate limit exceeded. Please retry after {} seconds.", self.retry_after_secs())]
 #[non_exhaustive]

@@ -2,7 +2,7 @@
 
 /// Why a command on a group was refused. Nothing has changed then.
 ///
-/// Commands are judged in this order: the group, the actor, the target (SPEC section 21).
+/// Commands are judged in this order: the group, the actor, the target (specification, section 21).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum RelayError {

@@ -11,7 +11,7 @@ use smallvec::{SmallVec, smallvec};
 use super::error::{RelayError, SendError};
 use crate::model::connection::{Connection, ConnectionId};
 
-/// Who may join a group, and whom a member needs for that (SPEC section 21).
+/// Who may join a group, and whom a member needs for that (specification, section 21).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

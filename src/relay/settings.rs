@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 #[non_exhaustive]
 pub struct RelaySettings {
-    /// For how long a group without members stays joinable, in milliseconds; one hour by default (SPEC section 21).
+    /// For how long a group without members stays joinable, in milliseconds; one hour by default (specification, section 21).
     pub empty_group_ttl_ms: u64,
     /// The pause between two sweeps of groups that have been empty for so long, in milliseconds; 60 000 by default. A
     /// group whose time is over is gone for clients at once; the sweep frees its memory.

@@ -24,7 +24,7 @@ type Item = Result<StreamChunk, NodeCallError>;
 
 /// A streaming function and what it sends. Reading drives the function; dropping ends it.
 ///
-/// The order is that of a stream in the gateway's own process (SPEC section 7): the function's answer is the first chunk, or
+/// The order is that of a stream in the gateway's own process (specification, section 7): the function's answer is the first chunk, or
 /// follows what the function has sent before it answered.
 pub(super) struct RunningStream {
     /// `None` once the stream has ended: the function is dropped with its end.

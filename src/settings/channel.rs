@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// The channel endpoint (SPEC section 20). It needs the feature `channel`; without it nothing asks for these.
+/// The channel endpoint (specification, section 20). It needs the feature `channel`; without it nothing asks for these.
 ///
 /// An endpoint takes those of its engine unless it is given others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use crate::{
     model::ServiceConfig,
 };
 
-/// The puller (SPEC section 12).
+/// The puller (specification, section 12).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 #[non_exhaustive]
@@ -42,7 +42,7 @@ impl Default for PullerSettings {
     }
 }
 
-/// The receiver of pushes (SPEC section 13).
+/// The receiver of pushes (specification, section 13).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 #[non_exhaustive]

@@ -15,10 +15,10 @@ pub struct EngineSettings {
     /// is 0: as many as there are processors, but no more than 4. Sync calls run on the threads of their callers.
     pub threads: usize,
     /// How many requests may be under way at a time; what exceeds it is answered at once with `Service temporarily
-    /// unavailable` (SPEC section 3). Async and none calls count until they have ended, streams until they are open. At
+    /// unavailable` (specification, section 3). Async and none calls count until they have ended, streams until they are open. At
     /// least 1; by default there is no limit.
     pub max_in_flight: Option<usize>,
-    /// How long a stop waits for what is under way, in milliseconds, before it is cut (SPEC section 23); 5 000 by default.
+    /// How long a stop waits for what is under way, in milliseconds, before it is cut (specification, section 23); 5 000 by default.
     /// With 0 everything is cut at once.
     pub stop_timeout_ms: u64,
 }
@@ -57,7 +57,7 @@ impl EngineSettings {
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 #[non_exhaustive]
 pub struct RequestSettings {
-    /// How large a JSON request may be, in bytes (SPEC section 2); at least 1, and 1 000 000 by default.
+    /// How large a JSON request may be, in bytes (specification, section 2); at least 1, and 1 000 000 by default.
     pub max_payload_bytes: usize,
 }
 
@@ -75,10 +75,10 @@ impl Default for RequestSettings {
 #[non_exhaustive]
 pub struct StreamSettings {
     /// How many chunks may wait for a slow receiver before the producer has to wait, as many in the stream's handle and
-    /// before the receiver each (SPEC section 7); 1 to 1 000 000, and 128 by default. More means fewer changes between the
+    /// before the receiver each (specification, section 7); 1 to 1 000 000, and 128 by default. More means fewer changes between the
     /// threads of both; no room is set apart for them before they wait.
     pub buffer: usize,
-    /// How many bytes of chunks may wait there, about as much memory as they take (SPEC section 7); at least 1, and 1 000 000
+    /// How many bytes of chunks may wait there, about as much memory as they take (specification, section 7); at least 1, and 1 000 000
     /// by default. A chunk takes one place of [`buffer`](Self::buffer) for each started share of these bytes; one that is
     /// larger than all of them waits until nothing else does.
     pub buffer_bytes: usize,

@@ -5,7 +5,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::Value;
 
-/// The gRPC transport (SPEC section 19), for gateways and service nodes alike. It needs the feature `grpc`; without it
+/// The gRPC transport (specification, section 19), for gateways and service nodes alike. It needs the feature `grpc`; without it
 /// nothing asks for these.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]

@@ -1,4 +1,4 @@
-//! Who may do what, and what clients are told (SPEC section 18).
+//! Who may do what, and what clients are told (specification, section 18).
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use crate::{config::Allowlist, model::PushToken};
 pub struct SecuritySettings {
     /// Whether clients are told the reason of an internal error; false by default.
     pub detail_error: bool,
-    /// The secret that a service node needs for a push (SPEC section 13). Not empty; by default none is asked for.
+    /// The secret that a service node needs for a push (specification, section 13). Not empty; by default none is asked for.
     pub push_token: Option<PushToken>,
     /// The functions that configs may name, to be called and as hooks, permission callbacks and resolvers; all by default.
     pub function_allowlist: Allowlist,

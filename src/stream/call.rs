@@ -20,7 +20,7 @@ pub struct StreamCall {
     stop: Arc<Stop>,
 }
 
-/// Ends a stream from outside (SPEC section 7): its receiver gets what was sent before, as far as it has room, and the
+/// Ends a stream from outside (specification, section 7): its receiver gets what was sent before, as far as it has room, and the
 /// completion; its producer's next send fails.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]

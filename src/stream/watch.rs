@@ -1,4 +1,4 @@
-//! What telemetry is told of a stream (SPEC section 16).
+//! What telemetry is told of a stream (specification, section 16).
 
 use std::{sync::Arc, time::Duration};
 

@@ -57,7 +57,7 @@ impl fmt::Debug for WorkerPoolActor {
     }
 }
 
-/// Asks for a task to be run in the pool (SPEC section 22: `WorkerPool.execute_async`).
+/// Asks for a task to be run in the pool (specification, section 22: `WorkerPool.execute_async`).
 ///
 /// It is accepted or refused when the message is handled. An accepted one runs to its end, whether or not the sender
 /// waits for the answer. A task that panics fails alone. Whatever the task returns, it has completed: to the circuit an

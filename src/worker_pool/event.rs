@@ -60,7 +60,7 @@ pub enum Rejected {
     },
 }
 
-/// Something that happened in a pool (SPEC section 16).
+/// Something that happened in a pool (specification, section 16).
 ///
 /// Each `TaskStart` is followed by exactly one `TaskStop` or `TaskException`, also when the task is killed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! What can be set of a pool, with the defaults of SPEC section 14.
+//! What can be set of a pool, with the defaults of specification, section 14.
 
 use std::time::Duration;
 

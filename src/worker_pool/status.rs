@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::circuit_breaker::CircuitState;
 use crate::text_table::TextTable;
 
-/// A pool at one moment; all numbers are of the same moment (SPEC section 14).
+/// A pool at one moment; all numbers are of the same moment (specification, section 14).
 ///
 /// Every accepted task is in exactly one of `queued`, `busy`, `executed` and `cancelled`. Prints as a table of one row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

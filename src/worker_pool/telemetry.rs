@@ -3,7 +3,7 @@
 use super::{PoolEvent, PoolObserver, Rejected, TaskEnd};
 use crate::telemetry::{ExceptionKind, Family, Rejection, TaskOutcome, Telemetry, WorkerPoolEvent};
 
-/// A pool whose observer is a [`Telemetry`] tells its events to the handlers there (SPEC section 16).
+/// A pool whose observer is a [`Telemetry`] tells its events to the handlers there (specification, section 16).
 impl PoolObserver for Telemetry {
     fn observe(&self, event: &PoolEvent) {
         self.emit(Family::WorkerPool, || told(event));

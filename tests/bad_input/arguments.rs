@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::engine::{ALL_TYPES, ask, check, start, stop, type_name};
 use crate::generators::any_json;
 
-/// Whether a value may reach a function whose argument has this type, by the words of SPEC section 4.
+/// Whether a value may reach a function whose argument has this type, by the words of specification, section 4.
 fn allows(arg: ArgType, value: &Value) -> bool {
     let scalar = |value: &Value| value.is_string() || value.is_number() || value.is_boolean();
     let uuid = |value: &Value| {

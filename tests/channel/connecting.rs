@@ -1,4 +1,4 @@
-//! Connecting and being told to go: CHANNELS.md, "Connecting".
+//! Connecting and being told to go: docs/channels.md, "Connecting".
 
 use gen_api::channel::{
     ChannelEndpoint, ChannelSettings, Connect, Denied, Session, StartEndpointError,

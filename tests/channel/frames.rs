@@ -1,4 +1,4 @@
-//! Heartbeats, joins and leaves, and how channels end: CHANNELS.md, "Frames".
+//! Heartbeats, joins and leaves, and how channels end: docs/channels.md, "Frames".
 
 use gen_api::channel::LeaveReason;
 use serde_json::json;

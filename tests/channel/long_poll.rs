@@ -1,4 +1,4 @@
-//! The long-poll transport: CHANNELS.md, "Client facts worth a test".
+//! The long-poll transport: docs/channels.md, "Client facts worth a test".
 
 use std::{net::SocketAddr, time::Duration};
 

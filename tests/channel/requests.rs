@@ -1,4 +1,4 @@
-//! Requests on top: CHANNELS.md, "Requests on top".
+//! Requests on top: docs/channels.md, "Requests on top".
 
 use gen_api::{
     channel::{ChannelSettings, Connect, Session},

@@ -1,4 +1,4 @@
-//! Rate limits by arguments, where the engine knows how they are declared (SPEC section 6).
+//! Rate limits by arguments, where the engine knows how they are declared (specification, section 6).
 
 use gen_api::{
     GenApi, Settings, StartApiError,

@@ -1,4 +1,4 @@
-//! What a stop promises (SPEC section 23): refusals at once, time for what runs, and one answer for what is cut.
+//! What a stop promises (specification, section 23): refusals at once, time for what runs, and one answer for what is cut.
 
 use std::{
     convert::Infallible,

@@ -1,4 +1,4 @@
-//! What the engine tells of itself: events for handlers, spans for subscribers (SPEC section 16).
+//! What the engine tells of itself: events for handlers, spans for subscribers (specification, section 16).
 
 mod actors;
 mod configs;

@@ -1,4 +1,4 @@
-//! Gateways and service nodes as processes that are killed, frozen and lied to (SPEC sections 9, 12, 13 and 19).
+//! Gateways and service nodes as processes that are killed, frozen and lied to (specification, sections 9, 12, 13 and 19).
 //!
 //! Everything happens on loopback. Tests wait for events, each within a limit that only a fault exceeds.
 

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// The longest pause after rounds that failed, unless the interval itself is longer (SPEC section 12).
+/// The longest pause after rounds that failed, unless the interval itself is longer (specification, section 12).
 const MAX_PAUSE: Duration = Duration::from_secs(5 * 60);
 
-/// The settings of a puller (SPEC section 12).
+/// The settings of a puller (specification, section 12).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]

@@ -1,4 +1,4 @@
-//! What telemetry is told of the pull of one service (SPEC section 16).
+//! What telemetry is told of the pull of one service (specification, section 16).
 
 use std::{fmt, time::Duration};
 

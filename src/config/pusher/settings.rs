@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::call::retry::Backoff;
 
-/// The settings of a pusher (SPEC section 13).
+/// The settings of a pusher (specification, section 13).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 #[non_exhaustive]

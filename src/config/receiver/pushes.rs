@@ -40,7 +40,7 @@ pub enum PushError {
     /// The gateway asks for a token, and the push has none or another one.
     #[error("the push token is missing or wrong")]
     InvalidToken,
-    /// The allowlist does not name these functions (SPEC section 18).
+    /// The allowlist does not name these functions (specification, section 18).
     #[error("functions are not on the allowlist: {}", names(.0))]
     NotAllowed(Vec<Mfa>),
     /// The gateway has configs of its own for these request types (setting `receiver.may_replace_local`).

@@ -1,4 +1,4 @@
-//! Accepted pushes as files: one a service, so that they survive a restart (SPEC section 13).
+//! Accepted pushes as files: one a service, so that they survive a restart (specification, section 13).
 //!
 //! A file is written beside its place and renamed into it, so at every moment it holds a whole push, the old one or the new
 //! one. It begins with a line that tells what it is, and by which it is known to be whole; see [`format`].

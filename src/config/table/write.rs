@@ -48,7 +48,7 @@ impl ConfigTable {
     }
 
     /// Stores [checked](Self::check_foreign) configs that a pull or push brought, in one step: what an operator switched off
-    /// stays off until somebody switches it on, and what this process configured itself stays as it is (SPEC section 11).
+    /// stays off until somebody switches it on, and what this process configured itself stays as it is (specification, section 11).
     ///
     /// Where it is said what to `keep` of the service, everything else of it is removed in the same step. Answers how many
     /// that were.

@@ -14,7 +14,7 @@ use crate::{
 /// Builds a [`FunConfig`]; made by [`FunConfig::builder`].
 ///
 /// Needed are a function ([`call`](Self::call)) and a place to run it ([`local`](Self::local),
-/// [`nodes`](Self::nodes) or [`resolver`](Self::resolver)); everything else has the default of SPEC section 2.
+/// [`nodes`](Self::nodes) or [`resolver`](Self::resolver)); everything else has the default of specification, section 2.
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct FunConfigBuilder {

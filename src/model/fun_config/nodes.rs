@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::Mfa;
 use crate::model::wire::{WireForm, only_entry, serde_by_wire_form, text, texts};
 
-/// Where a function runs (SPEC sections 2 and 8).
+/// Where a function runs (specification, sections 2 and 8).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Nodes {
@@ -63,7 +63,7 @@ impl WireForm for Nodes {
     }
 }
 
-/// Which of several nodes is asked first (SPEC section 8).
+/// Which of several nodes is asked first (specification, section 8).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ChooseNodeMode {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::model::wire::{WireForm, only_entry, serde_by_wire_form, text, texts};
 
-/// How a function answers (SPEC section 7). The JSON form is the name in lower case.
+/// How a function answers (specification, section 7). The JSON form is the name in lower case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -53,7 +53,7 @@ pub enum Timeout {
 }
 
 impl Timeout {
-    /// The timeouts in milliseconds that are valid (SPEC section 2).
+    /// The timeouts in milliseconds that are valid (specification, section 2).
     pub const VALID_MILLIS: std::ops::RangeInclusive<u64> = 100..=300_000;
 
     /// The longest time a call may take; none where it is unlimited.
@@ -111,7 +111,7 @@ impl WireForm for Timeout {
     }
 }
 
-/// How often a failed call is tried again, and where (SPEC section 9). The counts are valid from 1.
+/// How often a failed call is tried again, and where (specification, section 9). The counts are valid from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Retry {
@@ -167,7 +167,7 @@ impl WireForm for Retry {
     }
 }
 
-/// Who may call a function (SPEC section 5).
+/// Who may call a function (specification, section 5).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CheckPermission {

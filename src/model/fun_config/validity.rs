@@ -1,4 +1,4 @@
-//! What makes a config valid: the table of SPEC section 2, field by field.
+//! What makes a config valid: the table of specification, section 2, field by field.
 
 use std::collections::BTreeSet;
 

@@ -55,7 +55,7 @@ pub enum NodeCallError {
 }
 
 impl NodeCallError {
-    /// Whether the call certainly was not begun, so that asking the next node cannot make it run twice (SPEC section 9).
+    /// Whether the call certainly was not begun, so that asking the next node cannot make it run twice (specification, section 9).
     #[must_use]
     pub fn was_not_sent(&self) -> bool {
         matches!(self, Self::Unreachable { .. })

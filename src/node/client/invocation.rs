@@ -14,7 +14,7 @@ pub struct Invocation {
     pub module: String,
     /// The name under which the function is registered there.
     pub function: String,
-    /// The predefined arguments of the config, then the request's in their order, or one map (SPEC section 4).
+    /// The predefined arguments of the config, then the request's in their order, or one map (specification, section 4).
     pub args: Vec<Value>,
     /// The names of the last arguments, so that errors can name them; none where nobody knows them.
     pub arg_names: Option<Arc<[String]>>,

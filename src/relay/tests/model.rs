@@ -1,4 +1,4 @@
-//! The relay against a naive model of SPEC section 21: random commands of a few users, each answer and each delivery
+//! The relay against a naive model of specification, section 21: random commands of a few users, each answer and each delivery
 //! compared.
 
 use super::*;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Reason;
 
-/// What happened to the configs (SPEC sections 11 to 13). A single change that was refused is no event.
+/// What happened to the configs (specification, sections 11 to 13). A single change that was refused is no event.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum ConfigEvent<'a> {

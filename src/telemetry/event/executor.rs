@@ -60,7 +60,7 @@ pub enum ExecutorEvent<'a> {
         /// The time since its start.
         duration: Duration,
     },
-    /// The permission rule of the config refused the request (SPEC section 5).
+    /// The permission rule of the config refused the request (specification, section 5).
     #[non_exhaustive]
     PermissionDenied {
         /// Which one.
@@ -70,7 +70,7 @@ pub enum ExecutorEvent<'a> {
         /// The mode that refused, such as `any_authenticated`, or `callback`.
         mode: &'a str,
     },
-    /// A call failed and is made once more after a pause (SPEC section 9).
+    /// A call failed and is made once more after a pause (specification, section 9).
     #[non_exhaustive]
     Retry {
         /// Which one.

@@ -38,7 +38,7 @@ pub struct HookCall<'a> {
     pub function: &'a str,
 }
 
-/// What happened around a hook (SPEC section 10). Each `Start` is followed by one `Stop`,
+/// What happened around a hook (specification, section 10). Each `Start` is followed by one `Stop`,
 /// `Exception` or `Cancelled`.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]

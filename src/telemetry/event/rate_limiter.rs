@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// What happened at the rate limits (SPEC section 6).
+/// What happened at the rate limits (specification, section 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RateLimiterEvent<'a> {

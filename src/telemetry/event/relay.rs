@@ -1,6 +1,6 @@
 //! Relay groups.
 
-/// What happened to relay groups (SPEC section 21). A command that was refused is no event.
+/// What happened to relay groups (specification, section 21). A command that was refused is no event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RelayEvent<'a> {

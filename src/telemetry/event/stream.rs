@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// What happened to a stream (SPEC section 7). Each `Start` is followed by one `Stop`, also where its actor is killed.
+/// What happened to a stream (specification, section 7). Each `Start` is followed by one `Stop`, also where its actor is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StreamEvent<'a> {

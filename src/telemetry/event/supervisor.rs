@@ -2,7 +2,7 @@
 
 use actix_otp::{ExitReason, SupervisionEvent};
 
-/// What happened to a child of one of the engine's supervisors (SPEC section 15).
+/// What happened to a child of one of the engine's supervisors (specification, section 15).
 ///
 /// The actors of streams are too many for this; see [`StreamEvent`](super::StreamEvent).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -49,7 +49,7 @@ impl Rejection {
     }
 }
 
-/// What happened in a worker pool (SPEC section 14). Each `TaskStart` is followed by one `TaskStop` or `TaskException`.
+/// What happened in a worker pool (specification, section 14). Each `TaskStart` is followed by one `TaskStop` or `TaskException`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WorkerPoolEvent<'a> {
