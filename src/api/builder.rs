@@ -257,6 +257,7 @@ impl GenApiBuilder {
             functions,
             Arc::clone(&clock),
             background.handle().clone(),
+            worker_pools.blocking_pool.clone(),
         ));
         let client = match node_client {
             Some(client) => client.0,

@@ -10,6 +10,7 @@ use crate::{
     clock::Clock,
     function::{Call, Functions, Outcome, RequestInfo},
     model::Mfa,
+    worker_pool::WorkerPool,
 };
 
 /// Calls registered functions on behalf of the engine.
@@ -17,14 +18,22 @@ pub(crate) struct Callbacks {
     functions: Arc<Functions>,
     clock: Arc<dyn Clock>,
     runtime: Handle,
+    /// Where those that block get their threads, as all blocking functions do.
+    blocking_pool: WorkerPool,
 }
 
 impl Callbacks {
-    pub(crate) fn new(functions: Arc<Functions>, clock: Arc<dyn Clock>, runtime: Handle) -> Self {
+    pub(crate) fn new(
+        functions: Arc<Functions>,
+        clock: Arc<dyn Clock>,
+        runtime: Handle,
+        blocking_pool: WorkerPool,
+    ) -> Self {
         Self {
             functions,
             clock,
             runtime,
+            blocking_pool,
         }
     }
 
@@ -44,7 +53,8 @@ impl Callbacks {
             .into_iter()
             .chain(callback.args.iter().cloned())
             .collect();
-        let call = Call::new(args, RequestInfo::default(), self.runtime.clone());
+        let mut call = Call::new(args, RequestInfo::default(), self.runtime.clone());
+        call.set_blocking_pool(self.blocking_pool.clone());
         local::call(&**function, call, Some(timeout), &self.clock).await
     }
 }

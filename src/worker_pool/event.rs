@@ -5,8 +5,6 @@ use std::{sync::Arc, time::Duration};
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::call::local::CallError;
-
 /// How a task of a pool ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -29,18 +27,6 @@ impl TaskEnd {
     #[must_use]
     pub const fn is_failure(self) -> bool {
         matches!(self, Self::Panicked | Self::TimedOut)
-    }
-}
-
-impl<T> From<&Result<T, CallError>> for TaskEnd {
-    /// How a task ended that was a call of a function.
-    fn from(outcome: &Result<T, CallError>) -> Self {
-        match outcome {
-            Ok(_) => Self::Completed,
-            Err(CallError::Panicked(_)) => Self::Panicked,
-            Err(CallError::TimedOut(_)) => Self::TimedOut,
-            Err(_) => Self::Error,
-        }
     }
 }
 

@@ -24,7 +24,7 @@ use proptest::prelude::*;
 use rand::RngExt;
 
 use super::*;
-use crate::{call::local::CallError, clock::ManualClock};
+use crate::clock::ManualClock;
 
 fn pool(places: usize, queue: usize) -> WorkerPool {
     let settings = PoolSettings::new(places, queue);
@@ -129,23 +129,6 @@ fn each_end_counts_where_it_belongs() {
     let status = pool.status();
     assert_eq!((status.executed, status.failed, status.errors), (4, 2, 1));
     assert_eq!((status.cancelled, status.idle), (3, 1));
-}
-
-#[test]
-fn the_outcome_of_a_call_says_how_its_task_ended() {
-    let end = |outcome: Result<(), CallError>| TaskEnd::from(&outcome);
-    assert_eq!(end(Ok(())), TaskEnd::Completed);
-    for own in [
-        CallError::Failed("x".into()),
-        CallError::Public("x".into()),
-        CallError::Arguments("x".into()),
-    ] {
-        assert_eq!(end(Err(own)), TaskEnd::Error);
-    }
-    let panicked = CallError::Panicked("x".into());
-    assert_eq!(end(Err(panicked)), TaskEnd::Panicked);
-    let timed_out = CallError::TimedOut(Duration::from_secs(1));
-    assert_eq!(end(Err(timed_out)), TaskEnd::TimedOut);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use gen_api::{
     GenApi, Settings,
     clock::ManualClock,
     function::{Functions, State},
-    model::Response,
+    model::{Request, Response},
     worker_pool::PoolSettings,
 };
 
@@ -29,6 +29,10 @@ async fn engine(queue: usize) -> (GenApi, mpsc::Sender<()>, Arc<ManualClock>) {
         let _ = gate.lock().map(|gate| gate.recv());
         Ok(7)
     }
+    fn judge(_: Request, State(gate): State<Gate>) -> Result<bool, Infallible> {
+        let _ = gate.lock().map(|gate| gate.recv());
+        Ok(true)
+    }
     async fn quick() -> Result<u8, Infallible> {
         Ok(1)
     }
@@ -37,12 +41,14 @@ async fn engine(queue: usize) -> (GenApi, mpsc::Sender<()>, Arc<ManualClock>) {
     let functions = Functions::new()
         .state::<Gate>(Arc::new(Mutex::new(gate)))
         .register_blocking("T", "hold", hold)
+        .register_blocking("T", "judge", judge)
         .register("T", "quick", quick);
     let timeout = Duration::from_secs(5);
     let configs = [
         config("sync", "hold").timeout(timeout),
         config("async", "hold").timeout(timeout).asynchronous(),
         config("quick", "quick"),
+        config("judged", "quick").permission_callback(("T", "judge")),
     ];
     let settings = Settings::default()
         .with_threads(1)
@@ -132,5 +138,16 @@ async fn who_waits_for_a_thread_gets_it_when_it_is_free() {
     drop(open);
     assert_eq!(first.await.response, Some(Response::sync("1", 7)));
     assert_eq!(second.await.response, Some(Response::sync("2", 7)));
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn a_callback_that_blocks_takes_its_thread_from_the_same_pool() {
+    let (api, open, _clock) = engine(0).await;
+    let mut judged = pin!(api.execute(request("1", "judged")));
+    assert!(judged.as_mut().now_or_never().is_none());
+    assert_eq!(busy(&api), (1, 0));
+    open.send(()).expect("it waits");
+    assert_eq!(judged.await.response, Some(Response::sync("1", 1)));
     api.stop().await;
 }
