@@ -72,6 +72,10 @@ pub(super) async fn admit(
     if !has_allowed_origin(door, request) {
         return Err(refuse_origin(door, request));
     }
+    // Its requests would all be refused, and it would be told to go again.
+    if !door.requests.are_taken() {
+        return Err(StatusCode::SERVICE_UNAVAILABLE);
+    }
     let place = door.socket_places.admit(address);
     let place = place.map_err(|full| door.refuse(address, full.into()))?;
     let session = match &door.connect {

@@ -46,6 +46,11 @@ impl RequestEvent {
         }
     }
 
+    /// Whether the engine takes any, which it does not once it is told to stop.
+    pub(super) fn are_taken(&self) -> bool {
+        self.api.is_ready()
+    }
+
     /// Answers a payload: decodes it, puts in what is known of the session, and executes it.
     ///
     /// Functions push to the connection, and the relay has it as a member's.

@@ -1,7 +1,11 @@
 //! Connecting and being told to go: docs/channels.md, "Connecting".
 
-use gen_api::channel::{
-    ChannelEndpoint, ChannelSettings, Connect, Denied, Session, StartEndpointError,
+use std::pin::pin;
+
+use futures_util::FutureExt;
+use gen_api::{
+    channel::{ChannelEndpoint, ChannelSettings, Connect, Denied, Session, StartEndpointError},
+    model::Request,
 };
 use serde_json::json;
 
@@ -151,6 +155,24 @@ async fn an_endpoint_stops_alone_and_its_name_is_free_then() {
     let connected = Client::connect_with(gateway.address, query("vsn=2.0.0")).await;
     assert_eq!(connected.err(), Some(503));
     again().await.expect("the name is free");
+    gateway.stop().await;
+}
+
+#[actix_web::test]
+async fn nobody_connects_to_an_engine_that_only_lets_end_what_runs() {
+    let gateway = Gateway::start().await;
+    let held = Request::new("r", "svc", "held").with_arg("a", "x");
+    let api = gateway.api.clone();
+    let mut held = pin!(api.execute(held));
+    assert!(held.as_mut().now_or_never().is_none());
+    let mut stopping = pin!(api.stop());
+    assert!(stopping.as_mut().now_or_never().is_none());
+    let connected = Client::connect_with(gateway.address, query("vsn=2.0.0")).await;
+    assert_eq!(connected.err(), Some(503));
+    gateway.gate.notify_one();
+    let ended = held.await.response.expect("a response");
+    assert!(ended.success, "{ended:?}");
+    stopping.await;
     gateway.stop().await;
 }
 

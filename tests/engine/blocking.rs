@@ -23,8 +23,27 @@ use crate::fixture::{config, request};
 
 type Gate = Arc<Mutex<Receiver<()>>>;
 
+/// Lets those go who hold a thread.
+struct Opener {
+    open: mpsc::Sender<()>,
+    gate: Gate,
+}
+
+impl Opener {
+    fn open(&self) {
+        self.open.send(()).expect("the gate is there");
+    }
+
+    /// Returns once a function holds its thread; work that has not begun is given up with its caller.
+    async fn is_waited_for(&self) {
+        while self.gate.try_lock().is_ok() {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
 /// An engine with one function that holds its thread until the sender lets it go, and one that needs none.
-async fn engine(queue: usize) -> (GenApi, mpsc::Sender<()>, Arc<ManualClock>) {
+async fn engine(queue: usize) -> (GenApi, Opener, Arc<ManualClock>) {
     fn hold(State(gate): State<Gate>) -> Result<u8, Infallible> {
         let _ = gate.lock().map(|gate| gate.recv());
         Ok(7)
@@ -37,9 +56,10 @@ async fn engine(queue: usize) -> (GenApi, mpsc::Sender<()>, Arc<ManualClock>) {
         Ok(1)
     }
     let (open, gate) = mpsc::channel();
+    let gate = Arc::new(Mutex::new(gate));
     let clock = Arc::new(ManualClock::new());
     let functions = Functions::new()
-        .state::<Gate>(Arc::new(Mutex::new(gate)))
+        .state::<Gate>(Arc::clone(&gate))
         .register_blocking("T", "hold", hold)
         .register_blocking("T", "judge", judge)
         .register("T", "quick", quick);
@@ -61,7 +81,7 @@ async fn engine(queue: usize) -> (GenApi, mpsc::Sender<()>, Arc<ManualClock>) {
         .start()
         .await
         .expect("the engine starts");
-    (api, open, clock)
+    (api, Opener { open, gate }, clock)
 }
 
 fn refusal(id: &str) -> Response {
@@ -87,7 +107,7 @@ async fn without_a_free_thread_or_room_to_wait_a_blocking_call_is_refused_at_onc
     assert_eq!(quick.response, Some(Response::sync("4", 1)));
     let health = api.health_check().await.to_string();
     assert!(health.contains("blocking"), "{health}");
-    open.send(()).expect("it waits");
+    open.open();
     assert_eq!(first.await.response, Some(Response::sync("1", 7)));
     api.stop().await;
 }
@@ -97,17 +117,18 @@ async fn a_blocking_call_that_timed_out_keeps_its_place_until_its_thread_is_free
     let (api, open, clock) = engine(0).await;
     let mut first = pin!(api.execute(request("1", "sync")));
     assert!(first.as_mut().now_or_never().is_none());
+    open.is_waited_for().await;
     clock.advance(Duration::from_secs(5));
     let answer = first.await.response.expect("an answer");
     assert!(!answer.success && !answer.can_retry, "{answer:?}");
     assert_eq!(busy(&api), (1, 0));
     let second = api.execute(request("2", "sync")).await;
     assert_eq!(second.response, Some(refusal("2")));
-    open.send(()).expect("it waits");
+    open.open();
     while busy(&api) != (0, 0) {
         tokio::task::yield_now().await;
     }
-    open.send(()).expect("it listens");
+    open.open();
     let third = api.execute(request("3", "sync")).await;
     assert_eq!(third.response, Some(Response::sync("3", 7)));
     api.stop().await;
@@ -125,6 +146,7 @@ async fn a_blocking_call_that_got_no_thread_within_its_timeout_is_told_to_try_ag
     assert_eq!(second.await.response, Some(refusal("2")));
     assert_eq!(busy(&api), (1, 0));
     drop(open);
+    assert!(first.await.response.is_some_and(|answer| !answer.success));
     api.stop().await;
 }
 
@@ -147,7 +169,7 @@ async fn a_callback_that_blocks_takes_its_thread_from_the_same_pool() {
     let mut judged = pin!(api.execute(request("1", "judged")));
     assert!(judged.as_mut().now_or_never().is_none());
     assert_eq!(busy(&api), (1, 0));
-    open.send(()).expect("it waits");
+    open.open();
     assert_eq!(judged.await.response, Some(Response::sync("1", 1)));
     api.stop().await;
 }
