@@ -62,7 +62,10 @@ impl Subscriber for Lines {
     fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
 
     fn event(&self, event: &tracing::Event<'_>) {
-        self.add(|line| event.record(line));
+        self.add(|line| {
+            line.0.push_str(event.metadata().level().as_str());
+            event.record(line);
+        });
     }
 
     fn enter(&self, _: &span::Id) {}
@@ -103,6 +106,8 @@ async fn gateway() -> GenApi {
     let configs = [
         config("sync"),
         config("async").asynchronous(),
+        config("none").no_response(),
+        config("stream").stream(),
         config("denied").check_permission(CheckPermission::AnyAuthenticated),
     ];
     let mut settings = Settings::default().with_threads(1);
@@ -235,7 +240,7 @@ fn no_text_of_a_client_or_node_forges_a_line_or_makes_one_long() {
         .expect("a runtime");
     runtime.block_on(async {
         let api = gateway().await;
-        for request_type in ["sync", "async", "denied", &nasty()] {
+        for request_type in ["sync", "async", "none", "stream", "denied", &nasty()] {
             let mut request = Request::new(nasty(), "svc", request_type);
             request.version = Some(nasty());
             let _ = api.execute(request.clone()).await.collect().await;
@@ -290,6 +295,18 @@ fn no_text_of_a_client_or_node_forges_a_line_or_makes_one_long() {
         "the connect callback panicked",
     ] {
         assert!(about(word), "nothing was said of {word:?}");
+    }
+    for mode in ["sync", "async", "none", "stream"] {
+        let name = format!("request_type=\"{mode}\"");
+        let told = |line: &&String| line.starts_with("WARN") && line.contains(&name);
+        let told: Vec<_> = lines.iter().filter(told).collect();
+        let failed = |line: &&&String| line.contains("message=a request failed");
+        assert_eq!(
+            told.iter().filter(failed).count(),
+            1,
+            "{mode}: {}",
+            told.len()
+        );
     }
     let denials = lines
         .iter()
