@@ -324,8 +324,13 @@ async fn the_time_left_ends_the_function() {
         let left = format!("{left}m").parse().expect("a header");
         request.metadata_mut().insert("grpc-timeout", left);
         let status = invoke(&mut client, request).await.expect_err("no answer");
+        let has_begun = told.running.notified().now_or_never().is_some();
+        // tonic watches the header too, and on a busy machine may be the first to see the end.
+        if status.code() == Code::Cancelled {
+            continue;
+        }
         assert_eq!(status.code(), Code::DeadlineExceeded);
-        if told.running.notified().now_or_never().is_some() {
+        if has_begun {
             break;
         }
     }
