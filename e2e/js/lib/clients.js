@@ -71,7 +71,8 @@ export function makeChannel(socket, topic, params) {
   channel.joins = new Queue();
   channel.onMessage = (event, payload, ref, joinRef) => {
     // The client tells itself of replies and errors under names of its own too.
-    if (!event.startsWith("chan_reply_")) channel.inbox.put({ event, payload, ref, joinRef });
+    // A push that is given up while its timeout runs has no event any more.
+    if (event?.startsWith("chan_reply_") === false) channel.inbox.put({ event, payload, ref, joinRef });
     return payload;
   };
   return channel;
